@@ -1,0 +1,1 @@
+"""Data sets to training windows: readers, preparation (Apache Beam), tf.data pipelines."""

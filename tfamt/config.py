@@ -1,0 +1,322 @@
+"""Everything that defines a model, its training and its decoding: frozen dataclasses, checked, JSON in and out.
+
+A `Config` is made from a preset (`tfamt.presets`), changed by flags (`tfamt.config_flags`), written beside
+every run and stored inside every weights file. Fields say their units; the paper's values ("Received" in the
+sense of Cheuk et al., ICPR 2020, and its authors' code) are the defaults.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any
+
+from tfamt.errors import InputError
+
+HEADS = ("pianoroll", "onset", "offset", "velocity")
+
+
+@dataclass(frozen=True)
+class SpectrogramConfig:
+    """Waveform to spectrogram.
+
+    Attributes:
+      kind: "mel" (log-Mel) or "cqt" (constant Q).
+      sample_rate: Hz.
+      hop: samples between frames.
+      bins: frequency bins.
+      window: STFT window in samples (mel).
+      low_hz: lowest frequency; the first CQT bin.
+      high_hz: highest frequency (mel).
+      bins_per_octave: CQT only.
+      scaling: "minmax": log(x + 1e-5), then min-max over the window (the paper's "imagewise"); "peak": decibels
+        below the window's loudest bin.
+    """
+
+    kind: str = "mel"
+    sample_rate: int = 16000
+    hop: int = 512
+    bins: int = 229
+    window: int = 2048
+    low_hz: float = 30.0
+    high_hz: float = 8000.0
+    bins_per_octave: int = 24
+    scaling: str = "minmax"
+
+    def __post_init__(self) -> None:
+        _one_of("spectrogram_kind", self.kind, ("mel", "cqt"))
+        _one_of("spectrogram_scaling", self.scaling, ("minmax", "peak"))
+        for name in ("sample_rate", "hop", "bins", "window", "bins_per_octave"):
+            _positive(f"spectrogram_{name}", getattr(self, name))
+        if not 0 < self.low_hz < self.high_hz <= self.sample_rate / 2:
+            raise InputError(
+                "spectrogram_low_hz and spectrogram_high_hz must rise and stay below half the sample rate. "
+                f"Received: {self.low_hz}, {self.high_hz} at {self.sample_rate} Hz"
+            )
+        top = self.low_hz * 2 ** ((self.bins - 1) / self.bins_per_octave)
+        if self.kind == "cqt" and top >= self.sample_rate / 2:
+            raise InputError(
+                f"the highest CQT bin must lie below half the sample rate. Received: {self.bins} bins, "
+                f"the last at {top:.0f} Hz"
+            )
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The two U-nets and what stands around them.
+
+    Attributes:
+      channels: filters of U-net 1 by level; their number is its depth.
+      features: channels of U-net 1's output (1 in the paper: the feature map of its figures).
+      feature_activation: "sigmoid" (paper) or "leaky_relu".
+      projection: width of a dense layer between U-net 1 and the time context; 0 leaves it out.
+      context: what looks along time behind U-net 1: "bilstm" (paper), "conv" or "none".
+      context_units: LSTM units each way, or filters.
+      heads: which outputs, of pianoroll, onset, offset, velocity; pianoroll is always one.
+      reconstruction: whether U-net 2 turns the outputs back into the spectrogram.
+      reconstruction_channels: filters of U-net 2 by level.
+      reconstruction_units: LSTM units each way (or filters) in front of U-net 2.
+      reconstruction_inputs: which heads U-net 2 sees; the paper has the piano roll alone.
+      second_pass: whether the reconstruction is transcribed again.
+    """
+
+    channels: tuple[int, ...] = (16, 32, 64, 128)
+    features: int = 1
+    feature_activation: str = "sigmoid"
+    projection: int = 0
+    context: str = "bilstm"
+    context_units: int = 229
+    heads: tuple[str, ...] = ("pianoroll",)
+    reconstruction: bool = True
+    reconstruction_channels: tuple[int, ...] = (16, 32, 64, 128)
+    reconstruction_units: int = 229
+    reconstruction_inputs: tuple[str, ...] = ("pianoroll",)
+    second_pass: bool = True
+
+    def __post_init__(self) -> None:
+        _one_of("model_context", self.context, ("bilstm", "conv", "none"))
+        _one_of("model_feature_activation", self.feature_activation, ("sigmoid", "leaky_relu"))
+        for name in ("channels", "reconstruction_channels"):
+            if not getattr(self, name):
+                raise InputError(f"model_{name} must name at least one level. Received: ()")
+            for channels in getattr(self, name):
+                _positive(f"model_{name}", channels)
+        for name in ("features", "context_units", "reconstruction_units"):
+            _positive(f"model_{name}", getattr(self, name))
+        if self.projection < 0:
+            raise InputError(f"model_projection must be 0 or more. Received: {self.projection}")
+        for head in self.heads:
+            _one_of("model_heads", head, HEADS)
+        if "pianoroll" not in self.heads or len(set(self.heads)) != len(self.heads):
+            raise InputError(
+                f"model_heads must hold pianoroll, and each head once. Received: {self.heads}"
+            )
+        for head in self.reconstruction_inputs:
+            _one_of("model_reconstruction_inputs", head, self.heads)
+        if not self.reconstruction_inputs:
+            raise InputError("model_reconstruction_inputs must name at least one head. Received: ()")
+        if self.second_pass and not self.reconstruction:
+            object.__setattr__(self, "second_pass", False)
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weight of each term of the loss; the paper's are all 1."""
+
+    pianoroll: float = 1.0
+    reconstruction: float = 1.0
+    second_pass: float = 1.0
+    onset: float = 1.0
+    offset: float = 1.0
+    velocity: float = 1.0
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            if not getattr(self, item.name) >= 0:
+                raise InputError(
+                    f"loss_{item.name} must be 0 or more. Received: {getattr(self, item.name)}"
+                )
+
+
+@dataclass(frozen=True)
+class DecodingConfig:
+    """Probabilities to notes.
+
+    Attributes:
+      method: "edges" (paper: edges of the thresholded piano roll) or "onsets" (peaks of the onset roll).
+      pianoroll_threshold: a frame sounds at this probability or above.
+      onset_threshold: a peak of the onset roll opens a note at this probability or above.
+      min_note_ms: shorter notes are dropped.
+      min_gap_ms: two strokes of one key cannot follow each other faster; the stronger peak stays.
+    """
+
+    method: str = "edges"
+    pianoroll_threshold: float = 0.5
+    onset_threshold: float = 0.5
+    min_note_ms: float = 0.0
+    min_gap_ms: float = 50.0
+
+    def __post_init__(self) -> None:
+        _one_of("decoding_method", self.method, ("edges", "onsets"))
+        for name in ("pianoroll_threshold", "onset_threshold"):
+            if not 0 < getattr(self, name) < 1:
+                raise InputError(
+                    f"decoding_{name} must lie between 0 and 1. Received: {getattr(self, name)}"
+                )
+        for name in ("min_note_ms", "min_gap_ms"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"decoding_{name} must be 0 or more. Received: {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """How a long recording is cut into windows.
+
+    Attributes:
+      window_frames: frames that the network sees at once.
+      margin_frames: frames at each end of a window that only give context: windows overlap by twice that.
+    """
+
+    window_frames: int = 640
+    margin_frames: int = 32
+
+    def __post_init__(self) -> None:
+        _positive("inference_window_frames", self.window_frames)
+        if not 0 <= 2 * self.margin_frames < self.window_frames:
+            raise InputError(
+                "inference_margin_frames must leave something of the window. "
+                f"Received: {self.margin_frames} of {self.window_frames}"
+            )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run; the paper's values.
+
+    Attributes:
+      steps: optimizer steps.
+      batch_size: windows per step, over all replicas.
+      window_frames: frames per training window (640 = 20.48 s).
+      learning_rate: of Adam.
+      schedule: "exponential" (x decay_rate every decay_steps, stepwise, as in the authors' code) or "cosine"
+        (to 0 at the last step).
+      decay_rate: exponential only.
+      decay_steps: exponential only.
+      warmup_steps: linear rise from 0.
+      clip_norm: the gradients' global norm is clipped to this before they are applied.
+      ema: decay of the moving average of the weights that is validated and saved; 0 for none.
+      seed: of initial weights, data order and augmentation.
+    """
+
+    steps: int = 100_000
+    batch_size: int = 32
+    window_frames: int = 640
+    learning_rate: float = 6e-4
+    schedule: str = "exponential"
+    decay_rate: float = 0.98
+    decay_steps: int = 10_000
+    warmup_steps: int = 0
+    clip_norm: float = 3.0
+    ema: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("training_schedule", self.schedule, ("exponential", "cosine"))
+        for name in (
+            "steps",
+            "batch_size",
+            "window_frames",
+            "learning_rate",
+            "decay_rate",
+            "decay_steps",
+            "clip_norm",
+        ):
+            _positive(f"training_{name}", getattr(self, name))
+        if not 0 <= self.ema < 1:
+            raise InputError(f"training_ema must lie in 0..1, without 1. Received: {self.ema}")
+        if self.warmup_steps < 0:
+            raise InputError(f"training_warmup_steps must be 0 or more. Received: {self.warmup_steps}")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole system."""
+
+    name: str = "icpr2020_mel"
+    spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+
+    def __post_init__(self) -> None:
+        if self.decoding.method == "onsets" and "onset" not in self.model.heads:
+            raise InputError(
+                "decoding_method=onsets needs a model with an onset head. "
+                f"Received: model_heads {self.model.heads}"
+            )
+
+    def to_json(self) -> str:
+        """The config as indented JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Config:
+        """Reads what `to_json` wrote; fields that are missing take their defaults.
+
+        Raises:
+          InputError: not JSON, an unknown field, a value of the wrong type or out of range.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"the config is not JSON ({error})") from error
+        result: Config = from_dict(cls, data, "config")
+        return result
+
+
+def from_dict(cls: type, data: Any, where: str) -> Any:
+    """Builds the dataclass `cls` from a dict of JSON values, checking names and types."""
+    if not isinstance(data, dict):
+        raise InputError(f"{where} must be an object of named values. Received: {data!r}")
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(data) - set(hints))
+    if unknown:
+        raise InputError(f"{where} has no field {', '.join(unknown)}. Known: {', '.join(hints)}")
+    return cls(**{key: _typed(hints[key], value, f"{where}.{key}") for key, value in data.items()})
+
+
+def replace(config: Config, section: str, **values: Any) -> Config:
+    """`config` with fields of one of its sections changed."""
+    changed = dataclasses.replace(getattr(config, section), **values)
+    return dataclasses.replace(config, **{section: changed})
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    """`value`, as JSON gives it, as the type that a field is declared with."""
+    if dataclasses.is_dataclass(hint):
+        assert isinstance(hint, type)
+        return from_dict(hint, value, where)
+    if isinstance(hint, types.GenericAlias) and hint.__origin__ is tuple:
+        if not isinstance(value, list):
+            raise InputError(f"{where} must be a list. Received: {value!r}")
+        return tuple(_typed(hint.__args__[0], item, where) for item in value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise InputError(f"{where} must be of type {hint.__name__}. Received: {value!r}")
+    return value
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InputError(f"{name} must be one of {', '.join(allowed)}. Received: {value!r}")
+
+
+def _positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise InputError(f"{name} must be greater than 0. Received: {value}")

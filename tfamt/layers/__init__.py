@@ -1,0 +1,1 @@
+"""Keras layers of tfamt, registered for serialisation under "tfamt"."""

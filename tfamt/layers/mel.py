@@ -1,0 +1,88 @@
+"""Mel power spectrogram."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+
+@keras.saving.register_keras_serializable("tfamt")
+class MelSpectrogram(keras.layers.Layer):
+    """Waveform [batch, samples] -> Mel power spectrogram [batch, 1 + samples // hop, bins].
+
+    Periodic Hann window, reflect padding so that frame t is centred on sample t * hop, power 2, Slaney's Mel scale
+    with filters of unit area: the spectrogram of Cheuk et al. (ICPR 2020) as nnAudio computes it.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        window: int = 2048,
+        hop: int = 512,
+        bins: int = 229,
+        low_hz: float = 30.0,
+        high_hz: float = 8000.0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.sample_rate = sample_rate
+        self.window = window
+        self.hop = hop
+        self.bins = bins
+        self.low_hz = low_hz
+        self.high_hz = high_hz
+        self._filters = mel_filters(sample_rate, window, bins, low_hz, high_hz).T
+
+    def call(self, waveform: tf.Tensor) -> tf.Tensor:
+        frames = tf.signal.frame(pad_reflect(waveform, self.window // 2), self.window, self.hop)
+        spectrum = tf.signal.rfft(frames * tf.signal.hann_window(self.window))
+        power = tf.math.real(spectrum) ** 2 + tf.math.imag(spectrum) ** 2
+        return tf.matmul(power, self._filters)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("sample_rate", "window", "hop", "bins", "low_hz", "high_hz")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def pad_reflect(waveform: tf.Tensor, reach: int) -> tf.Tensor:
+    """[batch, samples] with `reach` samples mirrored at both ends.
+
+    What is too short to be mirrored is followed by silence first.
+    """
+    missing = tf.maximum(reach + 1 - tf.shape(waveform)[1], 0)
+    waveform = tf.pad(waveform, [[0, 0], [0, missing]])
+    return tf.pad(waveform, [[0, 0], [reach, reach]], mode="REFLECT")
+
+
+def mel_filters(
+    sample_rate: int, window: int, bins: int, low_hz: float, high_hz: float
+) -> NDArray[np.float32]:
+    """Triangular filters of unit area on Slaney's Mel scale (Auditory Toolbox): float32 [bins, window // 2 + 1]."""
+    edges = _mel_to_hz(np.linspace(_hz_to_mel(low_hz), _hz_to_mel(high_hz), bins + 2))
+    lower, centre, upper = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    hz = np.arange(window // 2 + 1) * sample_rate / window
+    triangles = np.minimum((hz - lower) / (centre - lower), (upper - hz) / (upper - centre))
+    filters: NDArray[np.float64] = np.maximum(triangles, 0.0) * 2.0 / (upper - lower)
+    return filters.astype(np.float32)
+
+
+# Slaney's scale: linear below 1 kHz (200/3 Hz per Mel), then 27 Mels for a factor of 6.4.
+_LINEAR_HZ = 200.0 / 3.0
+_BREAK_HZ = 1000.0
+_BREAK_MEL = _BREAK_HZ / _LINEAR_HZ
+_LOG_STEP = np.log(6.4) / 27.0
+
+
+def _hz_to_mel(hz: float) -> float:
+    if hz < _BREAK_HZ:
+        return hz / _LINEAR_HZ
+    return float(_BREAK_MEL + np.log(hz / _BREAK_HZ) / _LOG_STEP)
+
+
+def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    logarithmic = _BREAK_HZ * np.exp(_LOG_STEP * (mel - _BREAK_MEL))
+    return np.where(mel < _BREAK_MEL, mel * _LINEAR_HZ, logarithmic)

@@ -1,0 +1,49 @@
+"""Spectrogram magnitudes to the range 0..1 that the networks see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("tfamt")
+class MinMaxScaling(keras.layers.Layer):
+    """log(x + 1e-5), then min-max to 0..1 over each window [batch, frames, bins]: the paper's "imagewise" scaling.
+
+    A window without any contrast (digital silence) becomes 0 everywhere, where the authors' code divides 0 by 0.
+    """
+
+    floor = 1e-5
+
+    def call(self, spectrogram: tf.Tensor) -> tf.Tensor:
+        logarithm = tf.math.log(spectrogram + self.floor)
+        low = tf.reduce_min(logarithm, axis=[1, 2], keepdims=True)
+        high = tf.reduce_max(logarithm, axis=[1, 2], keepdims=True)
+        return tf.math.divide_no_nan(logarithm - low, high - low)
+
+
+@keras.saving.register_keras_serializable("tfamt")
+class PeakScaling(keras.layers.Layer):
+    """Decibels below the loudest bin of each window [batch, frames, bins], `range_db` of them mapped to 0..1.
+
+    The result does not change with the level of the recording. A window whose loudest bin lies below `quietest` is
+    measured against that instead: what is next to silent stays dark rather than being blown up into noise.
+    """
+
+    def __init__(self, range_db: float = 80.0, quietest: float = 1e-6, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.range_db = range_db
+        self.quietest = quietest
+
+    def call(self, spectrogram: tf.Tensor) -> tf.Tensor:
+        loudest = tf.reduce_max(spectrogram, axis=[1, 2], keepdims=True)
+        relative = spectrogram / tf.maximum(loudest, self.quietest)
+        darkest = np.float32(10.0 ** (-self.range_db / 10.0))
+        decibels = tf.math.log(tf.maximum(relative, darkest)) * np.float32(10.0 / np.log(10.0))
+        return 1.0 + decibels / self.range_db
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "range_db": self.range_db, "quietest": self.quietest}

@@ -1,0 +1,134 @@
+"""The U-net that both halves of the system are made of (Cheuk et al., ICPR 2020, figure 1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+LEAK = 0.01
+"""Slope of LeakyReLU below 0."""
+
+
+@keras.saving.register_keras_serializable("tfamt")
+class UpsampleLike(keras.layers.Layer):
+    """Transposed 2x2 convolution with stride 2, to the height and width of a reference.
+
+    Inputs: (x [batch, h, w, c], reference [batch, H, W, any]) with H in (2h, 2h + 1), W likewise. A row or column
+    that x does not reach holds the bias alone, as with PyTorch's `output_size`.
+    """
+
+    def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
+        channels = input_shape[0][-1]
+        if channels is None:
+            raise ValueError(f"The last axis must be known. Received: input_shape={input_shape}")
+        self.channels = channels
+        # A 2x2 kernel with stride 2 never overlaps: it is a dense layer to four pixels.
+        self.kernel = self.add_weight(
+            name="kernel", shape=(channels, 4 * channels), initializer=torch_uniform()
+        )
+        self.bias = self.add_weight(name="bias", shape=(channels,), initializer="zeros")
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        x, reference = inputs
+        enlarged = tf.nn.depth_to_space(tf.matmul(x, tf.convert_to_tensor(self.kernel)), 2)
+        missing = tf.maximum(tf.shape(reference)[1:3] - tf.shape(enlarged)[1:3], 0)
+        enlarged = tf.pad(enlarged, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
+        enlarged.set_shape([x.shape[0], reference.shape[1], reference.shape[2], self.channels])
+        return enlarged + tf.convert_to_tensor(self.bias)
+
+    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        return (*input_shape[1][:3], input_shape[0][-1])
+
+
+@keras.saving.register_keras_serializable("tfamt")
+class PadFrames(keras.layers.Layer):
+    """[batch, frames, bins, channels] with zeros behind, to `minimum` frames at least."""
+
+    def __init__(self, minimum: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.minimum = minimum
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        missing = tf.maximum(self.minimum - tf.shape(x)[1], 0)
+        return tf.pad(x, [[0, 0], [0, missing], [0, 0], [0, 0]])
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        frames = input_shape[1]
+        return (input_shape[0], frames and max(frames, self.minimum), *input_shape[2:])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "minimum": self.minimum}
+
+
+@keras.saving.register_keras_serializable("tfamt")
+class CropLike(keras.layers.Layer):
+    """(x [batch, frames, ...], reference) -> x with as many frames as the reference."""
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        x, reference = inputs
+        return x[:, : tf.shape(reference)[1]]
+
+    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        return (input_shape[0][0], input_shape[1][1], *input_shape[0][2:])
+
+
+def torch_uniform() -> keras.initializers.Initializer:
+    """PyTorch's default for convolutions and dense layers: uniform within 1 / sqrt(fan-in)."""
+    return keras.initializers.VarianceScaling(1.0 / 3.0, mode="fan_in", distribution="uniform")
+
+
+def unet(x: Any, channels: tuple[int, ...], features: int, prefix: str) -> Any:
+    """[batch, frames, bins, 1] -> [batch, frames, bins, features], without a final activation.
+
+    Each level is two 3x3 convolutions with a 1x1 convolution around them, then a strided 2x2 convolution down. Skips
+    carry the *downsampled* output of each level but the deepest through a 3x3 convolution of their own; the last
+    level up has none.
+
+    Args:
+      x: the spectrogram as a Keras tensor.
+      channels: filters by level, from the top.
+      features: channels of the output.
+      prefix: of the layers' names.
+    """
+    sizes, downs = [], []
+    image = x
+    # The deepest level needs one frame at least.
+    x = PadFrames(2 ** len(channels), name=f"{prefix}_pad")(image)
+    for level, filters in enumerate(channels):
+        name = f"{prefix}_down{level}"
+        inner = _conv_norm(x, filters, f"{name}_conv0")
+        inner = _conv_norm(inner, filters, f"{name}_conv1")
+        around = _conv(filters, 1, f"{name}_around")(x)
+        full = keras.layers.Add(name=f"{name}_add")([inner, around])
+        x = keras.layers.Conv2D(
+            filters, 2, strides=2, kernel_initializer=torch_uniform(), name=f"{name}_stride"
+        )(full)
+        sizes.append(full)
+        downs.append(x)
+    for level in reversed(range(1, len(channels))):
+        name = f"{prefix}_up{level}"
+        skip = _conv(channels[level - 1], 3, f"{name}_skip")(downs[level - 1])
+        x = UpsampleLike(name=f"{name}_upsample")([x, sizes[level]])
+        x = keras.layers.Concatenate(name=f"{name}_join")([x, skip])
+        joined = channels[level] + channels[level - 1]
+        x = _conv_norm(x, joined // 2, f"{name}_conv0")
+        x = _conv_norm(x, channels[level - 1], f"{name}_conv1")
+    name = f"{prefix}_up0"
+    x = UpsampleLike(name=f"{name}_upsample")([x, sizes[0]])
+    x = _conv_norm(x, max(channels[0] // 2, features), f"{name}_conv0")
+    x = _conv(features, 3, f"{name}_conv1")(x)
+    return CropLike(name=f"{prefix}_crop")([x, image])
+
+
+def _conv(filters: int, size: int, name: str) -> keras.layers.Layer:
+    return keras.layers.Conv2D(
+        filters, size, padding="same", kernel_initializer=torch_uniform(), name=name
+    )
+
+
+def _conv_norm(x: Any, filters: int, name: str) -> Any:
+    x = _conv(filters, 3, name)(x)
+    x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
+    return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)

@@ -1,0 +1,149 @@
+"""The networks: spectrogram to rolls (transcriber), rolls to spectrogram (reconstructor), and both as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfamt.config import Config, ModelConfig, SpectrogramConfig
+from tfamt.layers.cqt import ConstantQ
+from tfamt.layers.lstm import BidirectionalLSTM
+from tfamt.layers.mel import MelSpectrogram
+from tfamt.layers.scaling import MinMaxScaling, PeakScaling
+from tfamt.layers.unet import LEAK, torch_uniform, unet
+from tfamt.notes import NUM_PITCHES
+
+FEATURE_MAP = "feature_map"
+"""Name of the layer, in transcriber and reconstructor, that puts out the U-net's feature map."""
+
+
+def build_model(config: Config) -> keras.Model:
+    """The joint model of Cheuk et al. (ICPR 2020), figure 1, and what `config.model` changes of it.
+
+    Input: a scaled spectrogram [batch, frames, bins] (see `build_frontend`), any number of frames.
+
+    Outputs, by name, each [batch, frames, 88] with values 0..1: the heads of `config.model.heads` ("pianoroll",
+    "onset", "offset", "velocity"); with reconstruction also "reconstruction" [batch, frames, bins] and, with a
+    second pass, "pianoroll_second_pass" [batch, frames, 88].
+
+    The submodels are layers named "transcriber" and "reconstructor".
+    """
+    bins, settings = config.spectrogram.bins, config.model
+    spectrogram = keras.Input((None, bins), name="spectrogram")
+    transcriber = build_transcriber(settings, bins)
+    outputs = dict(transcriber(spectrogram))
+    if settings.reconstruction:
+        reconstructor = build_reconstructor(settings, bins)
+        rolls = {head: outputs[head] for head in settings.reconstruction_inputs}
+        outputs["reconstruction"] = reconstructor(rolls)
+    if settings.second_pass:
+        second = transcriber(outputs["reconstruction"])
+        outputs["pianoroll_second_pass"] = second["pianoroll"]
+    return keras.Model(spectrogram, outputs, name=config.name)
+
+
+def build_frontend(config: SpectrogramConfig) -> keras.Model:
+    """Waveform [batch, samples] at 16 kHz -> scaled spectrogram [batch, ceil(samples / hop), bins] in 0..1.
+
+    One model serves the tf.data pipeline, transcription and export, so they cannot differ.
+    """
+    waveform = keras.Input((None,), name="waveform")
+    spectrogram = spectrogram_layer(config)(waveform)
+    # A frame centred just behind the last sample is not part of the window.
+    spectrogram = _CropToAudio(config.hop, name="crop")([spectrogram, waveform])
+    scaling = MinMaxScaling if config.scaling == "minmax" else PeakScaling
+    return keras.Model(waveform, scaling(name="scaling")(spectrogram), name="frontend")
+
+
+def spectrogram_layer(config: SpectrogramConfig) -> keras.layers.Layer:
+    """The layer from waveform to unscaled spectrogram."""
+    if config.kind == "cqt":
+        return ConstantQ(
+            config.sample_rate,
+            config.hop,
+            config.bins,
+            config.bins_per_octave,
+            config.low_hz,
+            name="spectrogram",
+        )
+    return MelSpectrogram(
+        config.sample_rate,
+        config.window,
+        config.hop,
+        config.bins,
+        config.low_hz,
+        config.high_hz,
+        name="spectrogram",
+    )
+
+
+def build_transcriber(config: ModelConfig, bins: int) -> keras.Model:
+    """U-net 1 and its heads: [batch, frames, bins] -> {head: [batch, frames, 88]}."""
+    spectrogram = keras.Input((None, bins), name="spectrogram")
+    x = keras.layers.Reshape((-1, bins, 1), name="to_image")(spectrogram)
+    x = unet(x, config.channels, config.features, "unet1")
+    if config.feature_activation == "sigmoid":
+        x = keras.layers.Activation("sigmoid", name=FEATURE_MAP)(x)
+    else:
+        x = keras.layers.LeakyReLU(negative_slope=LEAK, name=FEATURE_MAP)(x)
+    x = keras.layers.Reshape((-1, bins * config.features), name="to_sequence")(x)
+    if config.projection:
+        x = _dense(x, config.projection, "projection")
+        x = keras.layers.LeakyReLU(negative_slope=LEAK, name="projection_relu")(x)
+    x = _time_context(x, config.context, config.context_units, "context")
+    outputs = {head: _dense(x, NUM_PITCHES, head, "sigmoid") for head in config.heads}
+    return keras.Model(spectrogram, outputs, name="transcriber")
+
+
+def build_reconstructor(config: ModelConfig, bins: int) -> keras.Model:
+    """Rolls back to the spectrogram: {head: [batch, frames, 88]} -> [batch, frames, bins], through U-net 2."""
+    rolls = {
+        head: keras.Input((None, NUM_PITCHES), name=head) for head in config.reconstruction_inputs
+    }
+    x = next(iter(rolls.values()))
+    if len(rolls) > 1:
+        x = keras.layers.Concatenate(name="rolls")(list(rolls.values()))
+    x = _time_context(x, config.context, config.reconstruction_units, "context")
+    x = _dense(x, bins, "to_bins", "sigmoid")
+    x = keras.layers.Reshape((-1, bins, 1), name="to_image")(x)
+    x = unet(x, config.reconstruction_channels, 1, "unet2")
+    x = keras.layers.Activation("sigmoid", name=FEATURE_MAP)(x)
+    return keras.Model(
+        rolls, keras.layers.Reshape((-1, bins), name="to_spectrogram")(x), name="reconstructor"
+    )
+
+
+def _time_context(x: Any, kind: str, units: int, name: str) -> Any:
+    """Sequence [batch, frames, features] -> sequence with a view along time."""
+    if kind == "bilstm":
+        return BidirectionalLSTM(units, name=name)(x)
+    if kind == "conv":
+        x = keras.layers.Conv1D(
+            units, 5, padding="same", kernel_initializer=torch_uniform(), name=name
+        )(x)
+        return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)
+    return x
+
+
+def _dense(x: Any, units: int, name: str, activation: str | None = None) -> Any:
+    return keras.layers.Dense(
+        units, activation=activation, kernel_initializer=torch_uniform(), name=name
+    )(x)
+
+
+@keras.saving.register_keras_serializable("tfamt")
+class _CropToAudio(keras.layers.Layer):
+    """Keeps the frames whose centre lies inside the audio: ([batch, frames, bins], [batch, samples])."""
+
+    def __init__(self, hop: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.hop = hop
+
+    def call(self, inputs: list[Any]) -> Any:
+        spectrogram, waveform = inputs
+        samples = keras.ops.shape(waveform)[1]
+        return spectrogram[:, : -(-samples // self.hop)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "hop": self.hop}

@@ -1,0 +1,195 @@
+"""The note table: what a transcription is made of.
+
+Glossary: a *note* is one key stroke: *onset* and *offset* in seconds from the start of the recording,
+*pitch* as a MIDI note number (60 = middle C), *velocity* 1..127. An *interval* is a pair (onset, offset).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tfamt.errors import InputError
+
+LOWEST_PITCH = 21
+HIGHEST_PITCH = 108
+NUM_PITCHES = HIGHEST_PITCH - LOWEST_PITCH + 1
+DEFAULT_VELOCITY = 64
+SUSTAIN_THRESHOLD = 64
+"""A sustain pedal (CC64) at this value or above holds notes (General MIDI; facts of MAESTRO)."""
+
+Row = tuple[float, float, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Notes:
+    """A table of n notes, sorted by onset, then pitch.
+
+    Attributes:
+      onset: float64 [n], seconds.
+      offset: float64 [n], seconds.
+      pitch: int64 [n], MIDI note numbers 0..127.
+      velocity: int64 [n], 1..127.
+
+    Raises:
+      InputError: arrays of unequal length, times that are negative, not finite or reversed, or numbers
+        out of range.
+    """
+
+    onset: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    pitch: NDArray[np.int64]
+    velocity: NDArray[np.int64]
+
+    def __init__(
+        self, onset: ArrayLike, offset: ArrayLike, pitch: ArrayLike, velocity: ArrayLike | None = None
+    ):
+        onset_ = np.atleast_1d(np.asarray(onset, np.float64))
+        offset_ = np.atleast_1d(np.asarray(offset, np.float64))
+        pitch_ = np.atleast_1d(np.asarray(pitch)).astype(np.int64)
+        velocity_ = (
+            np.full(onset_.shape, DEFAULT_VELOCITY, np.int64)
+            if velocity is None
+            else np.atleast_1d(np.asarray(velocity)).astype(np.int64)
+        )
+        _validate(onset_, offset_, pitch_, velocity_)
+        order = np.lexsort((offset_, pitch_, onset_))
+        for name, column in zip(
+            ("onset", "offset", "pitch", "velocity"), (onset_, offset_, pitch_, velocity_), strict=True
+        ):
+            object.__setattr__(self, name, column[order])
+
+    @classmethod
+    def empty(cls) -> Notes:
+        """A table without notes."""
+        return cls([], [], [], [])
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Row]) -> Notes:
+        """Builds a table from (onset, offset, pitch, velocity) rows in any order."""
+        columns = list(zip(*rows, strict=True))
+        return cls(*columns) if columns else cls.empty()
+
+    def __len__(self) -> int:
+        return len(self.onset)
+
+    def __iter__(self) -> Iterator[Row]:
+        return zip(
+            self.onset.tolist(),
+            self.offset.tolist(),
+            self.pitch.tolist(),
+            self.velocity.tolist(),
+            strict=True,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Notes) and list(self) == list(other)
+
+    @property
+    def intervals(self) -> NDArray[np.float64]:
+        """Onsets and offsets as float64 [n, 2], seconds: the form that mir_eval takes."""
+        return np.stack([self.onset, self.offset], axis=1)
+
+    @property
+    def end(self) -> float:
+        """The last offset in seconds, 0 without notes."""
+        return float(self.offset.max()) if len(self) else 0.0
+
+    def select(self, mask: NDArray[np.bool_]) -> Notes:
+        """The notes where `mask`, bool [n], is true."""
+        return Notes(self.onset[mask], self.offset[mask], self.pitch[mask], self.velocity[mask])
+
+    def shift(self, seconds: float) -> Notes:
+        """All notes moved in time; what would start before 0 starts at 0."""
+        return Notes(
+            np.maximum(self.onset + seconds, 0.0),
+            np.maximum(self.offset + seconds, 0.0),
+            self.pitch,
+            self.velocity,
+        )
+
+
+def in_piano_range(notes: Notes) -> NDArray[np.bool_]:
+    """Which notes a piano has (pitch 21..108), bool [n]."""
+    return (notes.pitch >= LOWEST_PITCH) & (notes.pitch <= HIGHEST_PITCH)
+
+
+def extend_by_sustain(notes: Notes, pedal: ArrayLike, end: float | None = None) -> Notes:
+    """Lets the sustain pedal hold notes: until it is released or the same pitch is struck again.
+
+    Args:
+      notes: notes as the keys were held.
+      pedal: float [m, 2], (time in seconds, CC64 value 0..127) in order of time.
+      end: where a pedal that is never released lets go; default: the last event of either kind.
+
+    Returns:
+      The notes with later offsets. A note struck again ends at the second stroke at the latest, held
+      key or not: a string sounds one note at a time.
+    """
+    events = np.asarray(pedal, np.float64).reshape(-1, 2)
+    last = max(notes.end, float(events[-1, 0]) if len(events) else 0.0) if end is None else end
+    held = _pedal_intervals(events, last)
+    offset = notes.offset.copy()
+    if len(held):
+        index = np.searchsorted(held[:, 0], offset, side="right") - 1
+        release = np.where(index >= 0, held[index, 1], -np.inf)
+        # The pedal that goes down at the very moment of the key's release catches the note.
+        offset = np.maximum(offset, release)
+    restruck = _next_onset_of_same_pitch(notes)
+    offset = np.maximum(np.minimum(offset, restruck), notes.onset)
+    return Notes(notes.onset, offset, notes.pitch, notes.velocity)
+
+
+def _pedal_intervals(events: NDArray[np.float64], end: float) -> NDArray[np.float64]:
+    """Intervals [k, 2] in seconds during which the pedal is down."""
+    down: float | None = None
+    intervals: list[tuple[float, float]] = []
+    for time, value in events:
+        if value >= SUSTAIN_THRESHOLD and down is None:
+            down = float(time)
+        elif value < SUSTAIN_THRESHOLD and down is not None:
+            intervals.append((down, float(time)))
+            down = None
+    if down is not None:
+        intervals.append((down, max(end, down)))
+    return np.asarray(intervals, np.float64).reshape(-1, 2)
+
+
+def _next_onset_of_same_pitch(notes: Notes) -> NDArray[np.float64]:
+    """For each note the later onset of the same pitch that comes first, or infinity: float64 [n]."""
+    following = np.full(len(notes), np.inf)
+    for pitch in np.unique(notes.pitch):
+        where = np.flatnonzero(notes.pitch == pitch)
+        onsets = notes.onset[where]
+        later = np.searchsorted(onsets, onsets, side="right")
+        has_later = later < len(onsets)
+        following[where[has_later]] = onsets[later[has_later]]
+    return following
+
+
+def _validate(
+    onset: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    pitch: NDArray[np.int64],
+    velocity: NDArray[np.int64],
+) -> None:
+    shapes = [column.shape for column in (onset, offset, pitch, velocity)]
+    if len(set(shapes)) != 1 or onset.ndim != 1:
+        raise InputError(
+            f"onset, offset, pitch and velocity must be of one length. Received: shapes {shapes}"
+        )
+    if not (np.isfinite(onset).all() and np.isfinite(offset).all()):
+        raise InputError("note times must be finite numbers")
+    for wrong, text in (
+        (onset < 0, "a note begins before 0 s"),
+        (offset < onset, "a note ends before it begins"),
+        ((pitch < 0) | (pitch > 127), "a pitch lies outside 0..127"),
+        ((velocity < 1) | (velocity > 127), "a velocity lies outside 1..127"),
+    ):
+        if wrong.any():
+            n = int(np.flatnonzero(wrong)[0])
+            row = (float(onset[n]), float(offset[n]), int(pitch[n]), int(velocity[n]))
+            raise InputError(f"{text}. Received: note {n} (onset, offset, pitch, velocity) = {row}")

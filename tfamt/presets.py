@@ -1,0 +1,84 @@
+"""Named configs: the paper's systems, the shipped model's, and a tiny one for tests."""
+
+from __future__ import annotations
+
+from tfamt.config import (
+    Config,
+    DecodingConfig,
+    InferenceConfig,
+    ModelConfig,
+    SpectrogramConfig,
+    TrainingConfig,
+)
+from tfamt.errors import InputError
+
+
+def preset(name: str) -> Config:
+    """The config of that name.
+
+    Raises:
+      InputError: there is none; the message lists those there are.
+    """
+    if name not in PRESETS:
+        raise InputError(f"there is no preset {name!r}", fix=f"Presets: {', '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
+_CQT = SpectrogramConfig(kind="cqt", bins=176, low_hz=27.5)
+_PIANO_HEADS = ("pianoroll", "onset", "offset", "velocity")
+
+PRESETS = {
+    config.name: config
+    for config in (
+        Config(name="icpr2020_mel"),
+        Config(name="icpr2020_mel_baseline", model=ModelConfig(reconstruction=False)),
+        Config(
+            name="icpr2020_cqt",
+            spectrogram=_CQT,
+            model=ModelConfig(context_units=176, reconstruction_units=176),
+        ),
+        Config(
+            name="icpr2020_cqt_baseline",
+            spectrogram=_CQT,
+            model=ModelConfig(context_units=176, reconstruction_units=176, reconstruction=False),
+        ),
+        Config(
+            name="piano",
+            spectrogram=SpectrogramConfig(scaling="peak"),
+            model=ModelConfig(
+                channels=(12, 24, 48, 96),
+                features=8,
+                feature_activation="leaky_relu",
+                projection=256,
+                context_units=96,
+                heads=_PIANO_HEADS,
+                reconstruction_channels=(8, 16, 32, 64),
+                reconstruction_units=64,
+                reconstruction_inputs=("pianoroll", "onset", "velocity"),
+                second_pass=False,
+            ),
+            training=TrainingConfig(
+                batch_size=8,
+                window_frames=320,
+                learning_rate=2e-3,
+                schedule="cosine",
+                warmup_steps=200,
+                ema=0.999,
+            ),
+            decoding=DecodingConfig(method="onsets", onset_threshold=0.4, min_note_ms=30.0),
+        ),
+        Config(
+            name="tiny",
+            model=ModelConfig(
+                channels=(4, 8),
+                context_units=16,
+                reconstruction_channels=(4, 8),
+                reconstruction_units=16,
+            ),
+            training=TrainingConfig(
+                steps=60, batch_size=4, window_frames=64, learning_rate=5e-3, schedule="cosine"
+            ),
+            inference=InferenceConfig(window_frames=128, margin_frames=16),
+        ),
+    )
+}
