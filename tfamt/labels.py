@@ -1,0 +1,158 @@
+"""Label files of the data sets, and our own, to notes.
+
+Formats, told apart by suffix and header:
+
+- `.mid`, `.midi`: standard MIDI (`tfamt.midi`).
+- `.txt`: MAPS: columns OnsetTime, OffsetTime, MidiPitch parted by tabs, times in seconds, offsets already extended
+  by the sustain pedal, no velocity (Emiya, Bertin, David and Badeau, "MAPS", 2010).
+- `.csv` with onset, offset, pitch[, velocity]: what `tfamt.outputs.write_csv` writes, times in seconds.
+- `.csv` with start_time, end_time, ..., note, ...: MusicNet, times in samples at 44,100 Hz, no velocity (Thickstun,
+  Harchaoui and Kakade, "Learning Features of Music from Scratch", 2017).
+
+Notes come as labelled: notes of one pitch that overlap stay so, except in MIDI, which cannot tell them apart.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfamt.errors import InputError
+from tfamt.midi import parse_midi, read_bytes
+from tfamt.notes import DEFAULT_VELOCITY, Notes, Row
+
+LABEL_SUFFIXES = (".mid", ".midi", ".txt", ".csv")
+"""What `read_labels` reads; where a recording has several label files, an earlier one is the better source."""
+MUSICNET_RATE = 44_100
+
+_MAPS_HEADER = ("onsettime", "offsettime", "midipitch")
+_OWN_COLUMNS = {"onset", "offset", "pitch"}
+_MUSICNET_COLUMNS = {"start_time", "end_time", "note"}
+
+NumberedFields = Iterator[tuple[int, list[str]]]
+
+
+def read_labels(path: str | os.PathLike[str]) -> Notes:
+    """Reads a label file of any of the formats above.
+
+    Raises:
+      InputError: the file is missing or broken, with its name and line.
+    """
+    if _suffix(path) not in LABEL_SUFFIXES:
+        raise _unknown_format(path)
+    return parse_labels(read_bytes(path), path)
+
+
+def parse_labels(content: bytes, name: str | os.PathLike[str]) -> Notes:
+    """Labels from bytes, for files inside archives.
+
+    Args:
+      content: the bytes of the file.
+      name: its name, whose suffix tells the format and which messages quote.
+
+    Raises:
+      InputError: as `read_labels`.
+    """
+    suffix = _suffix(name)
+    if suffix in (".mid", ".midi"):
+        return parse_midi(content, name)
+    if suffix not in LABEL_SUFFIXES:
+        raise _unknown_format(name)
+    lines = _text(content, name).splitlines()
+    if not any(line.strip() for line in lines):
+        raise InputError("the file is empty", path=name, fix="A label file has at least a header line.")
+    return Notes.from_rows(_maps_rows(lines, name) if suffix == ".txt" else _csv_rows(lines, name))
+
+
+def labels_have_velocity(path: str | os.PathLike[str]) -> bool:
+    """Whether a label file says how loud its notes are: MIDI, and csv with a column velocity.
+
+    Raises:
+      InputError: the file cannot be read.
+    """
+    if _suffix(path) != ".csv":
+        return _suffix(path) in (".mid", ".midi")
+    lines = _text(read_bytes(path), path).splitlines()
+    return "velocity" in (_normalised(next(csv.reader(lines))) if lines else [])
+
+
+def _maps_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
+    numbered = ((n, line.split()) for n, line in enumerate(lines, 1) if line.strip())
+    number, header = next(numbered)
+    if tuple(_normalised(header)) != _MAPS_HEADER:
+        raise InputError(
+            f"line {number} is not the header of MAPS labels. Received: {' '.join(header)[:80]!r}",
+            path=name,
+            fix="It reads: OnsetTime, OffsetTime, MidiPitch, parted by tabs.",
+        )
+    return _rows(numbered, ("onsettime", "offsettime", "midipitch", None), _MAPS_HEADER, 1.0, name)
+
+
+def _csv_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
+    reader = csv.reader(lines)
+    numbered = ((reader.line_num, fields) for fields in reader if any(f.strip() for f in fields))
+    number, fields = next(numbered)
+    header = tuple(_normalised(fields))
+    if _OWN_COLUMNS <= set(header):
+        velocity = "velocity" if "velocity" in header else None
+        return _rows(numbered, ("onset", "offset", "pitch", velocity), header, 1.0, name)
+    if _MUSICNET_COLUMNS <= set(header):
+        return _rows(numbered, ("start_time", "end_time", "note", None), header, MUSICNET_RATE, name)
+    raise InputError(
+        f"line {number} is not a known header. Received: {','.join(fields)[:80]!r}",
+        path=name,
+        fix="Known are onset,offset,pitch,velocity and MusicNet's start_time,end_time,instrument,note,...",
+    )
+
+
+def _rows(
+    numbered: NumberedFields,
+    columns: tuple[str, str, str, str | None],
+    header: tuple[str, ...],
+    units_per_second: float,
+    name: str | os.PathLike[str],
+) -> Iterator[Row]:
+    onset, offset, pitch = (header.index(column) for column in columns[:3] if column)
+    velocity = header.index(columns[3]) if columns[3] else None
+    for number, fields in numbered:
+        try:
+            row = (
+                float(fields[onset]) / units_per_second,
+                float(fields[offset]) / units_per_second,
+                int(fields[pitch]),
+                DEFAULT_VELOCITY if velocity is None else int(fields[velocity]),
+            )
+            # The table's own rules, asked here because only here the line is known.
+            Notes.from_rows([row])
+        except InputError as error:
+            reason = error.problem.split(". Received")[0]
+            raise _bad_line(name, number, reason, fields) from error
+        except (ValueError, IndexError) as error:
+            reason = "a field is not a number" if len(fields) >= len(header) else "too few fields"
+            raise _bad_line(name, number, reason, fields) from error
+        yield row
+
+
+def _bad_line(name: str | os.PathLike[str], number: int, reason: str, fields: list[str]) -> InputError:
+    return InputError(f"line {number}: {reason}. Received: {' '.join(fields)[:80]!r}", path=name)
+
+
+def _text(content: bytes, name: str | os.PathLike[str]) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError("is not a text file in UTF-8", path=name) from error
+
+
+def _normalised(header: list[str]) -> list[str]:
+    return [field.strip().lower() for field in header]
+
+
+def _suffix(path: str | os.PathLike[str]) -> str:
+    return Path(path).suffix.lower()
+
+
+def _unknown_format(path: str | os.PathLike[str]) -> InputError:
+    return InputError("is no label file", path=path, fix=f"Known suffixes: {', '.join(LABEL_SUFFIXES)}.")

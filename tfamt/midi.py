@@ -1,0 +1,160 @@
+"""Notes from and to standard MIDI files."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfamt.errors import InputError
+from tfamt.notes import Notes, Row, extend_by_sustain
+from tfamt.targets import new_file
+
+if TYPE_CHECKING:
+    import pretty_midi
+
+SUSTAIN_CONTROLLER = 64
+BEATS_PER_SECOND = 2
+"""120 quarter notes a minute: MIDI's default tempo, so a reader that ignores tempo events is right too."""
+RESOLUTIONS = (500, 300, 200, 100, 50)
+"""Ticks per quarter note, finest first.
+
+500 makes a tick of exactly 1 ms and times right to 0.5 ms. pretty_midi, and so every program that reads with it,
+refuses a file of more than 10^7 ticks (2 h 46 min of them), so longer transcriptions take the next resolution:
+0.83 ms up to 4.6 h, 1.25 ms up to 6.9 h. For these numbers pretty_midi also stores the tempo exactly; for some
+others, 49 and 107 among them, it is cut off to 499,999 us per beat, a drift of 7 ms an hour.
+"""
+MAX_TICKS = 10_000_000
+
+
+def read_midi(path: str | os.PathLike[str]) -> Notes:
+    """Reads the notes of a MIDI file; see `parse_midi`.
+
+    Raises:
+      InputError: the file is missing, cannot be read, or is no MIDI file.
+    """
+    return parse_midi(read_bytes(path), path)
+
+
+def parse_midi(content: bytes, name: str | os.PathLike[str]) -> Notes:
+    """Notes of all instruments together, extended by each instrument's sustain pedal.
+
+    Drums (channel 10) are left out. A note-on of velocity 0 is a note-off, as MIDI defines it; a note that never
+    ends, or ends in the tick in which it begins and never again, has no length and is left out. Where one
+    instrument strikes a pitch again before its release, the first note ends there (`extend_by_sustain`).
+
+    Args:
+      content: the bytes of the file.
+      name: what to call it in messages.
+
+    Raises:
+      InputError: these bytes are no MIDI file.
+    """
+    if not content:
+        raise InputError("the file is empty", path=name)
+    # The header's last two bytes are ticks per beat, or with the top bit set, film frames per second.
+    if content[:4] == b"MThd" and content[12:13] >= b"\x80":
+        raise InputError("counts time in SMPTE frames, which is not supported", path=name)
+    midi = _load(content, name)
+    rows: list[Row] = []
+    for instrument in midi.instruments:
+        if not instrument.is_drum:
+            rows.extend(_instrument_notes(instrument))
+    return Notes.from_rows(rows)
+
+
+def write_midi(
+    notes: Notes, path: str | os.PathLike[str], *, program: int = 0, overwrite: bool = False
+) -> None:
+    """Writes notes as one track, without pedal: each note-off stands where the sound ends.
+
+    Times keep to 1 ms for recordings of up to 4.6 hours (`RESOLUTIONS`). MIDI cannot say which of two sounding
+    notes of one pitch a note-off means, so a note ends where its pitch is struck again, and of several that begin
+    in one tick the loudest and longest is written. Every note lasts a tick at least.
+
+    Args:
+      notes: the notes.
+      path: the file to write, whole or not at all.
+      program: General MIDI program 0..127; 0 is a grand piano.
+      overwrite: whether an existing file may be replaced.
+
+    Raises:
+      InputError: the program is out of range, the file exists or cannot be written, or the notes reach beyond
+        what MIDI time can hold at the coarsest resolution (27 hours).
+    """
+    import pretty_midi
+
+    if not 0 <= program <= 127:
+        raise InputError(f"a MIDI program must lie in 0..127. Received: {program}")
+    resolution = _resolution_for(notes.end)
+    ticks_per_second = resolution * BEATS_PER_SECOND
+    midi = pretty_midi.PrettyMIDI(resolution=resolution, initial_tempo=60.0 * BEATS_PER_SECOND)
+    instrument = pretty_midi.Instrument(program=program)
+    instrument.notes = [
+        pretty_midi.Note(velocity, pitch, begin / ticks_per_second, end / ticks_per_second)
+        for begin, end, pitch, velocity in _separate_strokes(notes, ticks_per_second).tolist()
+    ]
+    midi.instruments.append(instrument)
+    with new_file(path, overwrite=overwrite) as temporary:
+        midi.write(str(temporary))
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The content of a file.
+
+    Raises:
+      InputError: it cannot be read, with the reason.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror or error})", path=path) from error
+
+
+def _load(content: bytes, name: str | os.PathLike[str]) -> pretty_midi.PrettyMIDI:
+    import pretty_midi
+
+    try:
+        return pretty_midi.PrettyMIDI(io.BytesIO(content))
+    # The parser has no error type of its own: broken bytes end in OSError, EOFError, ValueError, IndexError,
+    # KeyError, ZeroDivisionError and more, all of which mean the same here.
+    except Exception as error:
+        detail = " ".join(str(error).split()) or "it ends too early"
+        raise InputError(f"is not a readable MIDI file ({detail})", path=name) from error
+
+
+def _instrument_notes(instrument: pretty_midi.Instrument) -> Notes:
+    held = Notes.from_rows((n.start, n.end, n.pitch, n.velocity) for n in instrument.notes)
+    pedal = [(c.time, c.value) for c in instrument.control_changes if c.number == SUSTAIN_CONTROLLER]
+    pedal.sort(key=lambda event: event[0])
+    return extend_by_sustain(held, pedal)
+
+
+def _resolution_for(end: float) -> int:
+    for resolution in RESOLUTIONS:
+        # A second to spare for the note-off and the end of the track.
+        if (end + 1.0) * resolution * BEATS_PER_SECOND < MAX_TICKS:
+            return resolution
+    raise InputError(f"the notes end after {end:.0f} s, which is too late for a MIDI file")
+
+
+def _separate_strokes(notes: Notes, ticks_per_second: int) -> NDArray[np.int64]:
+    """Rows (begin, end, pitch, velocity) in ticks, int64 [m, 4], no two of a pitch sounding together."""
+    begin = np.round(notes.onset * ticks_per_second).astype(np.int64)
+    end = np.maximum(np.round(notes.offset * ticks_per_second).astype(np.int64), begin + 1)
+    strokes: list[list[int]] = []
+    sounding: dict[int, list[int]] = {}
+    for row in np.stack([begin, end, notes.pitch, notes.velocity], axis=1).tolist():
+        before = sounding.get(row[2])
+        if before is not None and before[0] == row[0]:
+            before[1], before[3] = max(before[1], row[1]), max(before[3], row[3])
+            continue
+        if before is not None:
+            before[1] = min(before[1], row[0])
+        sounding[row[2]] = row
+        strokes.append(row)
+    return np.asarray(strokes, np.int64).reshape(-1, 4)

@@ -1,0 +1,36 @@
+"""Files to be written: never over something that is there, never half."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfamt.errors import InputError
+from tfamt.files import atomic_path
+
+
+def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Refuses a path that must not be written, before any work is done for it.
+
+    Raises:
+      InputError: the path is a folder, or it exists and `overwrite` is false.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise InputError("is a folder, but a file was to be written there", path=target)
+    if target.exists() and not overwrite:
+        raise InputError("exists already", path=target, fix="Allow it to be replaced with overwrite.")
+
+
+@contextlib.contextmanager
+def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """`tfamt.files.atomic_path` behind `check_target`.
+
+    Raises:
+      InputError: as these two.
+    """
+    check_target(path, overwrite=overwrite)
+    with atomic_path(path) as temporary:
+        yield temporary
