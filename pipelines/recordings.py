@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import PurePosixPath
 
 from tfamt.errors import InputError
 
@@ -22,6 +25,21 @@ class Source:
     path: str
     member: str | None = None
 
+    @property
+    def name(self) -> PurePosixPath:
+        """The file's own path: on disk, or inside the archive."""
+        return PurePosixPath(self.member or self.path)
+
+    @property
+    def stem(self) -> str:
+        """The file's name without folder and suffix."""
+        return self.name.stem
+
+    @property
+    def suffix(self) -> str:
+        """The file's suffix in lower case, with its dot."""
+        return self.name.suffix.lower()
+
     def __str__(self) -> str:
         return self.path if self.member is None else f"{self.path}!{self.member}"
 
@@ -33,11 +51,12 @@ class Recording:
     Attributes:
       id: unique in its data set, usable as a file name.
       split: train, validation or test.
-      piece: what is played; one piece is never in two splits.
-      group: what results are broken down by: the piano, the composer.
+      piece: what is played.
+      group: what results are broken down by: the piano, the year, the composer.
       audio: where the sound is.
       labels: where the notes are.
       licence: of the data set, as SPDX where it has such a name.
+      velocities: where the velocities of the same notes are, if `labels` has none.
       rendering: for rendered recordings, how the sound is made from `labels` (JSON); `audio` is the SoundFont then.
     """
 
@@ -48,14 +67,17 @@ class Recording:
     audio: Source
     labels: Source
     licence: str
+    velocities: Source | None = None
     rendering: str | None = None
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
-            raise InputError(f"a split must be one of {', '.join(SPLITS)}. Received: {self.split!r}")
+            raise InputError(
+                f"a split must be one of {', '.join(SPLITS)}. Received: {self.split!r}"
+            )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class LeftOut:
     """A recording, or a file, that is not used, and why."""
 
@@ -70,27 +92,80 @@ class DataSet:
     Attributes:
       name: "maps", "maestro", "musicnet", "folder" or "rendered".
       recordings: sorted by id.
-      left_out: everything that was seen and not taken, with its reason.
+      left_out: everything that was seen and not taken, with its reason, sorted by name.
+      remarks: what whoever uses the data set should know, a sentence each.
+
+    Raises:
+      InputError: two recordings have one id.
     """
 
     name: str
     recordings: Sequence[Recording]
-    left_out: Sequence[LeftOut] = field(default_factory=tuple)
+    left_out: Sequence[LeftOut] = ()
+    remarks: Sequence[str] = ()
 
-    def require_some(self, where: str) -> DataSet:
+    def __post_init__(self) -> None:
+        by_id = sorted(self.recordings, key=lambda recording: recording.id)
+        for one, other in pairwise(by_id):
+            if one.id == other.id:
+                raise InputError(
+                    f"two recordings of {self.name} have the id {one.id!r}: {one.audio} and {other.audio}",
+                    fix="Rename one of them.",
+                )
+        object.__setattr__(self, "recordings", tuple(by_id))
+        object.__setattr__(self, "left_out", tuple(sorted(self.left_out)))
+        object.__setattr__(self, "remarks", tuple(self.remarks))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of recordings of each split, splits without any included."""
+        counts = Counter(recording.split for recording in self.recordings)
+        return {split: counts[split] for split in SPLITS}
+
+    def require_some(
+        self, where: str, fix: str = "Check that this is the folder that the data set unpacks to."
+    ) -> DataSet:
         """Itself, unless it is empty.
 
         Raises:
-          InputError: no recording was found in `where`; the message tells what was seen.
+          InputError: no recording was found in `where`; the message tells what was seen, and `fix`.
         """
         if self.recordings:
             return self
-        seen = "; ".join(f"{item.name}: {item.reason}" for item in list(self.left_out)[:5])
+        seen = [f"{item.name}: {item.reason}" for item in self.left_out[:3]]
+        if len(self.left_out) > len(seen):
+            seen.append(f"and {len(self.left_out) - len(seen)} more")
+        details = f" ({'; '.join(seen)})" if seen else ""
         raise InputError(
-            f"no usable recording of {self.name} was found" + (f" ({seen})" if seen else ""),
-            path=where,
-            fix="Check that the folder is the one that the data set unpacks to, and that its audio is there.",
+            f"no usable recording of {self.name} was found{details}", path=where, fix=fix
         )
+
+
+def one_split_per_piece(
+    recordings: Iterable[Recording], test_pieces: Collection[str] = ()
+) -> tuple[list[Recording], list[LeftOut]]:
+    """Leaves pieces of the test set out of validation and training, and pieces of the validation set out of training.
+
+    Args:
+      recordings: recordings with the split that their data set gives them.
+      test_pieces: pieces of the test set, besides those of the recordings in it.
+
+    Returns:
+      The recordings that stay, and those that do not.
+    """
+    recordings = list(recordings)
+    of_test = {item.piece for item in recordings if item.split == "test"} | set(test_pieces)
+    of_validation = {item.piece for item in recordings if item.split == "validation"}
+    kept: list[Recording] = []
+    left_out: list[LeftOut] = []
+    for item in recordings:
+        if item.split != "test" and item.piece in of_test:
+            left_out.append(LeftOut(item.id, f"{item.piece} is played in the test set"))
+        elif item.split == "train" and item.piece in of_validation:
+            left_out.append(LeftOut(item.id, f"{item.piece} is played in the validation set"))
+        else:
+            kept.append(item)
+    return kept, left_out
 
 
 Reader = Callable[[str], DataSet]
