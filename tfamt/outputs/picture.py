@@ -1,0 +1,186 @@
+"""A picture of a transcription: the spectrogram, and below it what the network saw and what was made of it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfamt.notes import HIGHEST_PITCH, LOWEST_PITCH, NUM_PITCHES, Notes
+from tfamt.targets import new_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FloatArray = NDArray[np.float32] | NDArray[np.float64]
+
+DPI = 100
+SECONDS_PER_INCH = 25.0
+WIDTH_INCHES = (12.0, 24.0)
+HEIGHT_INCHES = 8.0
+CLOCK_STEPS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)
+FEWEST_KEYS = 30
+LIKELY = 0.3
+"""Keys that nowhere reach this probability and carry no note need not be shown."""
+BAR_HEIGHT = 0.6
+"""Of a key's height: above and below a note's bar the probability stays visible."""
+
+
+def write_png(
+    notes: Notes,
+    path: str | os.PathLike[str],
+    *,
+    spectrogram: FloatArray,
+    pianoroll: FloatArray,
+    frames_per_second: float,
+    title: str = "",
+    overwrite: bool = False,
+) -> None:
+    """Draws the spectrogram, and the piano roll's probabilities in grey with the notes over them in colour.
+
+    Args:
+      notes: what was made of the piano roll.
+      path: the picture, 1200 to 2400 pixels wide.
+      spectrogram: [frames, bins], values 0..1, lowest bin first.
+      pianoroll: [frames, 88], probabilities.
+      frames_per_second: frame rate of both; frame t is centred on t / frames_per_second.
+      title: such as the name of the recording; taken literally.
+      overwrite: whether an existing file may be replaced.
+
+    Raises:
+      InputError: the file exists or cannot be written.
+      ValueError: the arrays do not belong together.
+    """
+    if pianoroll.shape != (len(spectrogram), NUM_PITCHES) or spectrogram.ndim != 2 or not spectrogram.size:
+        raise ValueError(
+            "A picture needs [frames, bins] and [frames, 88] of the same frames. "
+            f"Received: {spectrogram.shape} and {pianoroll.shape}"
+        )
+    figure = _draw(notes, spectrogram, pianoroll, frames_per_second, title)
+    with new_file(path, overwrite=overwrite) as temporary, warnings.catch_warnings():
+        # A title in a script that the font lacks shows boxes; that is no reason to disturb anyone.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        figure.savefig(temporary, format="png")
+
+
+def _draw(
+    notes: Notes,
+    spectrogram: FloatArray,
+    pianoroll: FloatArray,
+    frames_per_second: float,
+    title: str,
+) -> Figure:
+    from matplotlib.figure import Figure
+
+    seconds = len(pianoroll) / frames_per_second
+    width = float(np.clip(seconds / SECONDS_PER_INCH, *WIDTH_INCHES))
+    # A Figure of its own, not pyplot's: nothing global, no display, safe in threads.
+    figure = Figure(figsize=(width, HEIGHT_INCHES), dpi=DPI, layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
+    columns = int(0.9 * width * DPI)
+    _show(upper, spectrogram, 0.0, frames_per_second, columns, "magma", None)
+    _show(lower, pianoroll, float(LOWEST_PITCH), frames_per_second, columns, "Greys", 1.3)
+    _draw_notes(lower, notes, onset_width=min(1.2, 30.0 / seconds))
+    upper.set_title(title, parse_math=False, loc="left")
+    upper.set_ylabel("spectrogram bin")
+    lower.set_xlabel("time (min:s)")
+    lower.set_xticks(_ticks(seconds), [_clock(t) for t in _ticks(seconds)])
+    cs = np.arange(24, HIGHEST_PITCH + 1, 12)
+    lower.set_yticks(cs, [f"C{pitch // 12 - 1}" for pitch in cs])
+    # After the ticks, which would widen them.
+    lower.set_xlim(-0.5 / frames_per_second, (len(pianoroll) - 0.5) / frames_per_second)
+    lower.set_ylim(*_key_range(notes, pianoroll))
+    lower.grid(axis="y", color="0.8", linewidth=0.6)
+    lower.set_axisbelow(False)
+    lower.set_ylabel("probability (grey), notes (colour)")
+    return figure
+
+
+def _show(
+    axes: Axes,
+    roll: FloatArray,
+    lowest: float,
+    frames_per_second: float,
+    columns: int,
+    colours: str,
+    brightest: float | None,
+) -> None:
+    """Draws [frames, rows] with frames from left to right, row 0 at height `lowest`."""
+    pooled, frames_per_column = pool(roll, columns)
+    left = -0.5 / frames_per_second
+    right = (len(pooled) * frames_per_column - 0.5) / frames_per_second
+    axes.imshow(
+        pooled.T,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap=colours,
+        vmin=0.0,
+        vmax=brightest or 1.0,
+        extent=(left, right, lowest - 0.5, lowest + roll.shape[1] - 0.5),
+    )
+
+
+def pool(roll: FloatArray, columns: int) -> tuple[FloatArray, int]:
+    """Shortens [frames, rows] to `columns` at most by the maximum of neighbours: a short note stays as dark as it is.
+
+    Returns:
+      The shorter array, and how many frames went into each of its columns (fewer into the last).
+    """
+    step = -(-len(roll) // columns)
+    return np.maximum.reduceat(roll, np.arange(0, len(roll), step), axis=0), step
+
+
+def _draw_notes(axes: Axes, notes: Notes, onset_width: float) -> None:
+    from matplotlib.collections import PolyCollection
+
+    half = BAR_HEIGHT / 2
+    left, right = notes.onset, notes.offset
+    bottom, top = notes.pitch - half, notes.pitch + half
+    corners = np.stack(
+        [np.stack(corner, axis=1) for corner in ((left, bottom), (left, top), (right, top), (right, bottom))],
+        axis=1,
+    )
+    # The thin outline keeps a note visible that is narrower than a pixel.
+    bars = PolyCollection(
+        corners,
+        array=notes.velocity,
+        cmap="turbo",
+        clim=(1, 127),
+        edgecolors="face",
+        linewidths=0.5,
+        alpha=0.8,
+    )
+    axes.add_collection(bars, autolim=False)
+    # A stroke at the onset parts notes of one key without a gap; it thins out as the picture gets crowded.
+    axes.vlines(left, bottom, top, colors="black", linewidth=onset_width)
+    axes.figure.colorbar(bars, ax=axes, label="velocity", fraction=0.02, pad=0.01)
+
+
+def _key_range(notes: Notes, pianoroll: FloatArray) -> tuple[float, float]:
+    """The keys that matter and a few around them."""
+    likely = LOWEST_PITCH + np.flatnonzero((pianoroll >= LIKELY).any(axis=0))
+    keys = np.concatenate([likely, notes.pitch])
+    if not len(keys):
+        return LOWEST_PITCH - 0.5, HIGHEST_PITCH + 0.5
+    middle, reach = (keys.min() + keys.max()) / 2, (keys.max() - keys.min()) / 2
+    reach = max(reach + 2, FEWEST_KEYS / 2)
+    lowest = max(middle - reach, min(LOWEST_PITCH, keys.min()))
+    highest = min(middle + reach, max(HIGHEST_PITCH, keys.max()))
+    return lowest - 0.5, highest + 0.5
+
+
+def _ticks(seconds: float) -> NDArray[np.float64]:
+    """Times to label, twelve at most, at steps that a clock has."""
+    step = next((s for s in CLOCK_STEPS if seconds / s <= 12), 3600.0)
+    return np.arange(0.0, seconds, step)
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds, with tenths where there are any: 1:05, 0:02.5."""
+    minutes, tenths = divmod(round(seconds * 10), 600)
+    return f"{minutes}:{tenths // 10:02d}" + (f".{tenths % 10}" if tenths % 10 else "")
