@@ -21,7 +21,9 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> No
     if target.is_dir():
         raise InputError("is a folder, but a file was to be written there", path=target)
     if target.exists() and not overwrite:
-        raise InputError("exists already", path=target, fix="Allow it to be replaced with overwrite.")
+        raise InputError(
+            "exists already", path=target, fix="To replace it, pass --overwrite (in Python: overwrite=True)."
+        )
 
 
 @contextlib.contextmanager

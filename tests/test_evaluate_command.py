@@ -1,0 +1,213 @@
+"""bin/evaluate as a user calls it: real processes, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tfamt.commands.evaluate import format_table
+from tfamt.evaluation import score, summarise
+from tfamt.midi import write_midi
+from tfamt.notes import Notes
+from tfamt.outputs import write_csv
+
+REFERENCE = Notes.from_rows([(0.0, 0.32, 60, 20), (0.64, 1.28, 64, 60), (1.28, 1.92, 67, 100)])
+HEARD = Notes.from_rows([(0.032, 0.32, 60, 20), (0.64, 1.6, 64, 60), (3.0, 4.0, 67, 100)])
+
+
+def evaluate(*arguments: str | Path, root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tfamt.commands.evaluate", *map(str, arguments)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Two pieces: one with MIDI labels, one with MAPS labels, the latter transcribed without fault."""
+    reference, estimate = tmp_path / "ref", tmp_path / "est"
+    (reference / "2004").mkdir(parents=True)
+    estimate.mkdir()
+    write_midi(REFERENCE, reference / "2004" / "first.midi")
+    write_midi(HEARD, estimate / "first.mid")
+    rows = [f"{on}\t{off}\t{pitch}" for on, off, pitch, _ in HEARD]
+    (reference / "zweites Stück.txt").write_text("\n".join(["OnsetTime\tOffsetTime\tMidiPitch", *rows]))
+    write_csv(HEARD, estimate / "zweites Stück.csv")
+    return reference, estimate
+
+
+def test_table_and_json_of_two_folders(folders: tuple[Path, Path], tmp_path: Path, root: Path) -> None:
+    out = tmp_path / "scores.json"
+    done = evaluate("--reference", folders[0], "--estimate", folders[1], "--json", out, root=root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "                     note                  note with offset      ... and velocity      frame (31.25/s)",
+        "piece                P      R      F1      P      R      F1      P      R      F1      P      R      F1",
+        "first                0.667  0.667  0.667   0.333  0.333  0.333   0.333  0.333  0.333   0.414  0.580  0.483",
+        "zweites Stück        1.000  1.000  1.000   1.000  1.000  1.000   -      -      -       1.000  1.000  1.000",
+        "-" * 106,
+        "mean                 0.833  0.833  0.833   0.667  0.667  0.667   0.333  0.333  0.333   0.707  0.790  0.742",
+        "standard deviation   0.167  0.167  0.167   0.333  0.333  0.333   0.000  0.000  0.000   0.293  0.210  0.258",
+    ]
+    report = json.loads(out.read_text("utf-8"))
+    assert report["frames_per_second"] == 31.25 and report["problems"] == []
+    # Frames: played 10 + 20 + 20, heard 9 + 30 + 31 (93.75 and 125), of which 9 + 20 agree.
+    assert report["pieces"]["first"]["scores"]["frame_precision"] == 29 / 70
+    assert report["pieces"]["first"]["scores"]["frame_recall"] == 29 / 50
+    assert report["pieces"]["first"]["reference"].endswith("2004/first.midi")
+    assert report["mean"]["note_f1"] == pytest.approx(5 / 6)
+    assert report["standard_deviation"]["note_f1"] == pytest.approx(1 / 6)
+    assert report["mean"]["note_offset_velocity_f1"] == pytest.approx(1 / 3)
+
+
+def test_two_single_files_need_not_share_a_name(folders: tuple[Path, Path], root: Path) -> None:
+    done = evaluate(
+        f"--reference={folders[0]}/2004/first.midi", f"--estimate={folders[1]}/zweites Stück.csv", root=root
+    )
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[2].split()[:4] == ["first", "0.667", "0.667", "0.667"]
+
+
+def test_missing_and_broken_files_are_named_and_the_rest_is_scored(
+    folders: tuple[Path, Path], tmp_path: Path, root: Path
+) -> None:
+    reference, estimate = folders
+    write_midi(REFERENCE, reference / "lonely.mid")
+    write_midi(REFERENCE, estimate / "stranger.mid")
+    write_midi(REFERENCE, reference / "broken.mid")
+    (estimate / "broken.mid").write_bytes(b"MThd")
+    out = tmp_path / "scores.json"
+    done = evaluate("--reference", reference, "--estimate", estimate, "--json", out, root=root)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"error: {reference}/lonely.mid: has no partner of that name in {estimate}"
+    assert lines[1] == f"error: {estimate}/stranger.mid: has no partner of that name in {reference}"
+    assert lines[2].startswith(f"error: {estimate}/broken.mid: is not a readable MIDI file")
+    assert len(lines) == 3
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:4]] == ["first", "zweites"]
+    report = json.loads(out.read_text())
+    assert list(report["pieces"]) == ["first", "zweites Stück"] and len(report["problems"]) == 3
+
+
+def test_midi_is_taken_before_text_of_the_same_name(folders: tuple[Path, Path], root: Path) -> None:
+    (folders[0] / "first.txt").write_text("not read")
+    assert evaluate("--reference", folders[0], "--estimate", folders[1], root=root).returncode == 0
+    write_midi(REFERENCE, folders[0] / "first.midi")
+    done = evaluate("--reference", folders[0], "--estimate", folders[1], root=root)
+    assert done.returncode == 1 and "error: two files of one name: " in done.stderr
+
+
+def test_wrong_calls_get_one_line_each(folders: tuple[Path, Path], tmp_path: Path, root: Path) -> None:
+    reference, estimate = folders
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    flagfile = tmp_path / "bad.flags"
+    flagfile.write_text("--overwrite=perhaps\n")
+    both = ["--reference", reference, "--estimate", estimate]
+    cases: list[tuple[int, list[str | Path], str]] = [
+        (1, [], "error: --reference is missing."),
+        (1, ["--reference", reference], "error: --estimate is missing."),
+        (1, [*both, "more"], "error: there are no arguments but flags. Received: more."),
+        (1, ["--reference", reference, "--estimate", tmp_path / "no"], "no: does not exist."),
+        (
+            1,
+            ["--reference", reference, "--estimate", estimate / "first.mid"],
+            "one is a file, the other a folder",
+        ),
+        (1, ["--reference", empty, "--estimate", empty], "nothing could be scored"),
+        (
+            1,
+            [*both, "--json", tmp_path / "bad.flags"],
+            "bad.flags: exists already. To replace it, pass --overwrite",
+        ),
+        (2, [*both, "--jason=x"], "error: Unknown command line flag 'jason'"),
+        (2, [*both, "--overwrite=perhaps"], "error: flag --overwrite=perhaps: "),
+        (2, [f"--flagfile={flagfile}"], "error: flag --overwrite=perhaps: "),
+        (2, [f"--flagfile={tmp_path}/no.flags"], "no.flags"),
+    ]
+    for code, arguments, message in cases:
+        done = evaluate(*arguments, root=root)
+        assert done.returncode == code, (arguments, done.stderr)
+        assert message in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+        assert done.stdout == ""
+
+
+def test_existing_json_is_replaced_on_demand_only(
+    folders: tuple[Path, Path], tmp_path: Path, root: Path
+) -> None:
+    out = tmp_path / "scores.json"
+    out.write_text("mine")
+    call = ["--reference", folders[0], "--estimate", folders[1], "--json", out]
+    assert evaluate(*call, root=root).returncode == 1
+    assert out.read_text() == "mine"
+    assert evaluate(*call, "--overwrite", root=root).returncode == 0
+    assert json.loads(out.read_text())["mean"]["note_f1"] > 0.8
+
+
+def test_help_is_quick_and_complete(root: Path) -> None:
+    seconds = []
+    for _ in range(3):
+        start = time.monotonic()
+        done = evaluate("--help", root=root)
+        seconds.append(time.monotonic() - start)
+    # The quickest of three: the others may share the machine.
+    assert min(seconds) < 1.0
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Scores transcriptions against reference notes.")
+    for flag in ("--reference", "--estimate", "--json", "--[no]overwrite", "--flagfile"):
+        assert f"  {flag}: " in done.stdout
+    assert "pdb" not in done.stdout and str(root) not in done.stdout
+
+
+def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path, root: Path) -> None:
+    """The command's own frame, interrupted inside an atomic write."""
+    program = f"""
+import sys, time
+from tfamt.commands.app import run
+from tfamt.targets import new_file
+def main(argv):
+    with new_file({str(tmp_path / "out.bin")!r}) as temporary:
+        temporary.write_bytes(b"half")
+        print("ready", flush=True)
+        time.sleep(30)
+run(main)
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None and child.stdout.readline() == "ready\n"
+    assert len(list(tmp_path.iterdir())) == 1
+    child.send_signal(signal.SIGINT)
+    _, stderr = child.communicate(timeout=20)
+    assert (child.returncode, stderr) == (130, "interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_reader_that_closes_early_is_no_fault_of_ours(
+    unbuffered: str, folders: tuple[Path, Path], root: Path
+) -> None:
+    call = f"'{sys.executable}' -m tfamt.commands.evaluate --reference '{folders[0]}'"
+    call += f" --estimate '{folders[1]}' | true"
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(
+        call, shell=True, cwd=root, capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert done.stderr == ""
+
+
+def test_table_leaves_out_velocity_that_no_piece_has() -> None:
+    scores = {"a": score(REFERENCE, HEARD, velocity=False)}
+    table = format_table(scores, summarise(scores))
+    assert "velocity" not in table and table.splitlines()[2].split()[0] == "a"
+    assert len(table.splitlines()[2].split()) == 10

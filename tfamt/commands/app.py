@@ -1,0 +1,71 @@
+"""How every command starts and ends: flags, help, messages, exit codes.
+
+Exit codes: 0 done, 1 something could not be used (said in one line each), 2 wrong flags, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from absl import app, flags
+
+from tfamt.errors import TfamtError
+
+HELP_FLAGS = {"--help", "-help", "-h", "--helpshort", "-helpshort"}
+
+
+def run(main: Callable[[list[str]], int | None]) -> NoReturn:
+    """Parses the command line, calls `main` with what is left of it, and exits.
+
+    Args:
+      main: takes the program's name and its positional arguments, returns the exit code. The docstring of its module
+        is the help text. It may raise `TfamtError` for whatever the user can mend.
+    """
+    # TensorFlow's start-up notes would bury the one line that matters; a value set by the user stays.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        try:
+            app.run(main, flags_parser=lambda argv: _parse(argv, _help_text(main)))
+        finally:
+            sys.stdout.flush()
+    except TfamtError as error:
+        report(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python's flush at exit must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(0)
+
+
+def report(problem: Exception | str) -> None:
+    """Tells the user of a problem in one line on stderr."""
+    print(f"error: {' '.join(str(problem).split())}", file=sys.stderr)
+
+
+def _parse(argv: list[str], help_text: str) -> list[str]:
+    options = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
+    if HELP_FLAGS.intersection(options):
+        print(help_text)
+        sys.exit(0)
+    try:
+        return list(flags.FLAGS(argv))
+    except flags.Error as error:
+        report(f"{error} (see --help)")
+        sys.exit(2)
+
+
+def _help_text(main: Callable[[list[str]], int | None]) -> str:
+    """The docstring of the command, then its flags, without those of absl itself."""
+    text = sys.modules[main.__module__].__doc__ or ""
+    modules = [name for name in flags.FLAGS.flags_by_module_dict() if not name.startswith("absl.")]
+    # Each module's help begins with an empty line and its name, which a user has no use for.
+    lines = [line for name in modules for line in flags.FLAGS.module_help(name).split("\n")[2:]]
+    flagfile = "  --flagfile: Insert flags from the named file."
+    return "\n".join([text.strip(), "", "Flags:", *lines, flagfile])
