@@ -104,8 +104,8 @@ class _Tar:
         self._path = path
         self._lock = threading.Lock()
         with _damage_reported(path):
-            self._stream = self._open()
-            with tarfile.open(fileobj=self._stream, mode="r:") as archive:
+            self._compressed = None if path.lower().endswith(".tar") else _indexed(path)
+            with self._opened() as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
                 infos = archive.getmembers()
         for info in infos:
             _check_tar_member(path, info)
@@ -119,24 +119,33 @@ class _Tar:
         if extent is None:
             raise _no_such_member(self._path, member)
         position, end = extent.offset, extent.offset + extent.size
-        while position < end:
-            with self._lock, _damage_reported(self._path, member):
-                self._stream.seek(position)
-                piece = self._stream.read(min(_CHUNK, end - position))
+        with _damage_reported(self._path, member), self._opened() as stream:
+            while position < end:
+                with self._lock:
+                    stream.seek(position)
+                    piece = stream.read(min(_CHUNK, end - position))
                 if not piece:
                     raise EOFError("it ends too early")
-            position += len(piece)
-            yield piece
+                position += len(piece)
+                yield piece
 
-    def _open(self) -> IO[bytes]:
-        if self._path.lower().endswith(".tar"):
-            return open(self._path, "rb")
-        compressed = indexed_gzip.IndexedGzipFile(self._path, spacing=_SEEK_POINT_SPACING)
-        # Goes through the whole file, and so finds damage that a list of members would not.
-        compressed.build_full_index()
-        compressed.seek(0)
-        stream: IO[bytes] = compressed
-        return stream
+    @contextmanager
+    def _opened(self) -> Iterator[IO[bytes]]:
+        if self._compressed is not None:
+            yield self._compressed
+        else:
+            with open(self._path, "rb") as stream:
+                yield stream
+
+
+def _indexed(path: str) -> IO[bytes]:
+    """A gzip stream that can be read from anywhere; it holds no open file between reads."""
+    compressed = indexed_gzip.IndexedGzipFile(path, spacing=_SEEK_POINT_SPACING)
+    # Goes through the whole file, and so finds damage that a list of members would not.
+    compressed.build_full_index()
+    compressed.seek(0)
+    stream: IO[bytes] = compressed
+    return stream
 
 
 def _open_tar(path: str) -> _Tar:

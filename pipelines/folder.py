@@ -58,7 +58,7 @@ def read(
         the fractions are no fractions.
     """
     fractions = (validation_fraction, test_fraction)
-    if min(fractions) < 0 or sum(fractions) >= 1:
+    if not (all(fraction >= 0 for fraction in fractions) and sum(fractions) < 1):
         raise InputError(
             "the fractions of the validation and the test set must not be negative, and together less than 1. "
             f"Received: {validation_fraction} and {test_fraction}"

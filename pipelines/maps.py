@@ -108,8 +108,8 @@ def _recording(
     midi, other_midi = choose(item.files, (".mid",))
     labels = text or midi
     if audio is None or labels is None:
-        missing = "audio" if audio is None else "labels (.txt)"
-        return None, [LeftOut(str(file), f"its {missing} are missing") for file in item.files]
+        missing = "audio is" if audio is None else "labels (.txt) are"
+        return None, [LeftOut(str(file), f"its {missing} missing") for file in item.files]
     split = "test" if item.group in TEST_GROUPS else "train"
     if item.group in validation_groups:
         split = "validation"

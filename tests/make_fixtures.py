@@ -19,6 +19,7 @@ import mido
 import numpy as np
 import scipy.io.wavfile
 import soundfile
+from numpy.typing import NDArray
 
 Files = dict[str, bytes]
 """Name inside the archive or folder -> content."""
@@ -76,17 +77,18 @@ MUSICNET_METADATA = (
     "BWV850,108\n"
     '2303,Bach,"WTK I, No 5: Prelude and Fugue in D major",1. Prelude,Solo Piano,Kimiko Ishizaka,www.bachcentral.com,'
     "BWV850,92\n"
-    "2382,Beethoven,String Quartet No 13 in B-flat major,2. Presto,String Quartet,European Archive,suzumedia,OP130,117\n"
+    "2382,Beethoven,String Quartet No 13 in B-flat major,2. Presto,String Quartet,European Archive,suzumedia,"
+    "OP130,117\n"
     "2532,Beethoven,Piano Sonata No 20 in C minor,1. Maestoso,Solo Piano,Neal O’Doan,piano-midi.de,OP111,548\n"
 )
 MUSICNET_IDS = {"train": ("1727", "2302", "2532"), "test": ("1759", "1819", "2303", "2382")}
 
 
-def tone(frequency: float, seconds: float, rate: int) -> np.ndarray:
+def tone(frequency: float, seconds: float, rate: int) -> NDArray[np.float32]:
     """A sine, float32 [samples]."""
-    return (0.25 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)).astype(
-        np.float32
-    )
+    phase = 2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate
+    wave: NDArray[np.float32] = (0.25 * np.sin(phase)).astype(np.float32)
+    return wave
 
 
 def stereo_wav(frequency: float, seconds: float = 0.25, rate: int = 44_100) -> bytes:
