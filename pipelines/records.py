@@ -1,14 +1,14 @@
-"""What a prepared data set holds: one tf.train.Example for each segment of a recording.
+"""What a prepared data set holds: shards of tf.train.Examples, each a segment of a recording.
 
-A segment is `SEGMENT_SECONDS` of a recording (the last may be shorter) and `CONTEXT_SECONDS` of what follows it, so
-that a window may begin anywhere in the segment without the next record at hand. Segments bound the memory of
-whoever reads them, however long a recording is.
+A recording is cut into segments of `SEGMENT_SAMPLES` (the last may be shorter) that follow each other in one shard.
+Segments bound the memory of whoever reads them, however long a recording is; the byte offset of each, kept in the
+shard's index, lets a reader go straight to any stretch of any recording.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 SAMPLE_RATE = 16000
-SEGMENT_SECONDS = 120.0
-CONTEXT_SECONDS = 20.48
-SEGMENT_SAMPLES = int(SEGMENT_SECONDS * SAMPLE_RATE)
-CONTEXT_SAMPLES = int(CONTEXT_SECONDS * SAMPLE_RATE)
+SEGMENT_SAMPLES = 640 * 512
+"""20.48 s: the paper's training window, which so touches two segments at the most."""
+_HEADER_BYTES = 12
+_FOOTER_BYTES = 4
+"""What the TFRecord format puts around a record: its length with a checksum, and a checksum of the record."""
 _MICROSECONDS = 1_000_000
 
 
@@ -36,28 +37,54 @@ class Segment:
       recording: id of the recording, unique in its data set.
       group: what results are broken down by: the piano, the composer.
       index: 0 for the recording's first segment.
-      start: its first sample, counted from the recording's first.
-      length: samples that are its own; `audio` may go on with context.
       total: samples of the whole recording.
-      audio: int16 [length + context], 16 kHz mono.
+      audio: int16 [samples], 16 kHz mono: `SEGMENT_SAMPLES` of them, fewer in the last segment.
       notes: every note that sounds in `audio`, times from the start of the recording.
     """
 
     recording: str
     group: str
     index: int
-    start: int
-    length: int
     total: int
     audio: NDArray[np.int16]
     notes: Notes
 
 
-def segment_spans(total: int) -> Iterator[tuple[int, int, int]]:
-    """(start, end, end of context) of each segment of a recording of `total` samples."""
-    for start in range(0, total, SEGMENT_SAMPLES):
-        end = min(start + SEGMENT_SAMPLES, total)
-        yield start, end, min(end + CONTEXT_SAMPLES, total)
+    @property
+    def start(self) -> int:
+        """The segment's first sample, counted from the recording's first."""
+        return self.index * SEGMENT_SAMPLES
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """Where a shard holds a recording.
+
+    Attributes:
+      recording: its id.
+      group: its group.
+      total: its length in samples.
+      offsets: byte offset in the shard of each of its segments, in order, and of what follows the last.
+    """
+
+    recording: str
+    group: str
+    total: int
+    offsets: tuple[int, ...]
+
+
+def index_of(records: Iterable[bytes], segments: Iterable[Segment]) -> list[IndexEntry]:
+    """The index of a shard that holds `records`, the encoded `segments`, in this order."""
+    entries: dict[str, IndexEntry] = {}
+    position = 0
+    for record, segment in zip(records, segments, strict=True):
+        known = entries.get(segment.recording)
+        offsets = known.offsets if known else (position,)
+        position += _HEADER_BYTES + len(record) + _FOOTER_BYTES
+        entries[segment.recording] = IndexEntry(
+            segment.recording, segment.group, segment.total, (*offsets, position)
+        )
+    return list(entries.values())
 
 
 def notes_between(notes: Notes, start: int, end: int) -> Notes:
@@ -85,8 +112,6 @@ def encode(segment: Segment) -> bytes:
         "recording": text(segment.recording),
         "group": text(segment.group),
         "index": integers(segment.index),
-        "start": integers(segment.start),
-        "length": integers(segment.length),
         "total": integers(segment.total),
         "audio": text(flac.getvalue()),
         "onset": integers(*np.rint(notes.onset * _MICROSECONDS).astype(np.int64)),
@@ -104,7 +129,7 @@ def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
     """A serialised record as tensors, inside a tf.data graph.
 
     Returns:
-      "recording" and "group" string []; "index", "start", "length", "total" int64 []; "audio" float32 [samples] in
+      "recording" and "group" string []; "index", "total" int64 []; "audio" float32 [samples] in
       -1..1; "onset" and "offset" float64 [notes] in seconds; "pitch" and "velocity" int64 [notes].
     """
     import tensorflow as tf
@@ -112,7 +137,7 @@ def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
     from tfamt.audio_graph import decode_flac
 
     scalar = {"recording": tf.string, "group": tf.string, "audio": tf.string}
-    scalar |= dict.fromkeys(("index", "start", "length", "total"), tf.int64)
+    scalar |= dict.fromkeys(("index", "total"), tf.int64)
     columns = ("onset", "offset", "pitch", "velocity")
     fields = tf.io.parse_single_example(
         record,
@@ -124,6 +149,41 @@ def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
     return {**fields, "audio": decode_flac(fields["audio"])}
 
 
+def parse_span(span: tf.Tensor, offsets: tf.Tensor, most: int) -> dict[str, tf.Tensor]:
+    """Consecutive segments of one recording as one: what a shard holds between two byte offsets.
+
+    Args:
+      span: string [], the bytes.
+      offsets: int64 [segments + 1], as in `IndexEntry`, counted from the span's first byte.
+      most: how many segments there can be.
+
+    Returns:
+      As `parse`, with the audio joined and the notes of all segments; a note that sounds in two is there twice.
+    """
+    import tensorflow as tf
+
+    count = tf.shape(offsets)[0] - 1
+    names = ("audio", "onset", "offset", "pitch", "velocity")
+
+    def segment(number: int) -> list[tf.Tensor]:
+        begin = offsets[number] + _HEADER_BYTES
+        length = offsets[number + 1] - _FOOTER_BYTES - begin
+        fields = parse(tf.strings.substr(span, begin, length))
+        return [fields[name] for name in names]
+
+    def nothing() -> list[tf.Tensor]:
+        dtypes = (tf.float32, tf.float64, tf.float64, tf.int64, tf.int64)
+        return [tf.zeros([0], dtype) for dtype in dtypes]
+
+    parts = [segment(0)]
+    parts += [
+        tf.cond(number < count, lambda number=number: segment(number), nothing)
+        for number in range(1, most)
+    ]
+    columns = (tf.concat(column, axis=0) for column in zip(*parts, strict=True))
+    return dict(zip(names, columns, strict=True))
+
+
 def decode(record: bytes) -> Segment:
     """The inverse of `encode`."""
     fields = {name: value.numpy() for name, value in parse(record).items()}
@@ -131,8 +191,6 @@ def decode(record: bytes) -> Segment:
         recording=fields["recording"].decode(),
         group=fields["group"].decode(),
         index=int(fields["index"]),
-        start=int(fields["start"]),
-        length=int(fields["length"]),
         total=int(fields["total"]),
         audio=np.rint(fields["audio"] * 2**15).astype(np.int16),
         notes=Notes(*(fields[name] for name in ("onset", "offset", "pitch", "velocity"))),

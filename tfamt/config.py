@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tfamt.errors import InputError
+from tfamt.notes import NUM_PITCHES
 
 HEADS = ("pianoroll", "onset", "offset", "velocity")
 
@@ -32,6 +33,7 @@ class SpectrogramConfig:
       low_hz: lowest frequency; the first CQT bin.
       high_hz: highest frequency (mel).
       bins_per_octave: CQT only.
+      filter_scale: CQT only: length of the kernels, 1 for true constant Q; less is sharper in time.
       scaling: "minmax": log(x + 1e-5), then min-max over the window (the paper's "imagewise"); "peak": decibels
         below the window's loudest bin.
     """
@@ -44,12 +46,13 @@ class SpectrogramConfig:
     low_hz: float = 30.0
     high_hz: float = 8000.0
     bins_per_octave: int = 24
+    filter_scale: float = 1.0
     scaling: str = "minmax"
 
     def __post_init__(self) -> None:
         _one_of("spectrogram_kind", self.kind, ("mel", "cqt"))
         _one_of("spectrogram_scaling", self.scaling, ("minmax", "peak"))
-        for name in ("sample_rate", "hop", "bins", "window", "bins_per_octave"):
+        for name in ("sample_rate", "hop", "bins", "window", "bins_per_octave", "filter_scale"):
             _positive(f"spectrogram_{name}", getattr(self, name))
         if not 0 < self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise InputError(
@@ -76,6 +79,8 @@ class ModelConfig:
       context: what looks along time behind U-net 1: "bilstm" (paper), "conv" or "none".
       context_units: LSTM units each way, or filters.
       heads: which outputs, of pianoroll, onset, offset, velocity; pianoroll is always one.
+      heads_by: "frame": dense layers from all bins of a frame to all pitches (paper); "pitch": one small convolutional
+        network for every pitch, over the bins at that pitch; needs a CQT with 88 times a whole number of bins.
       reconstruction: whether U-net 2 turns the outputs back into the spectrogram.
       reconstruction_channels: filters of U-net 2 by level.
       reconstruction_units: LSTM units each way (or filters) in front of U-net 2.
@@ -90,6 +95,7 @@ class ModelConfig:
     context: str = "bilstm"
     context_units: int = 229
     heads: tuple[str, ...] = ("pianoroll",)
+    heads_by: str = "frame"
     reconstruction: bool = True
     reconstruction_channels: tuple[int, ...] = (16, 32, 64, 128)
     reconstruction_units: int = 229
@@ -98,6 +104,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _one_of("model_context", self.context, ("bilstm", "conv", "none"))
+        _one_of("model_heads_by", self.heads_by, ("frame", "pitch"))
         _one_of("model_feature_activation", self.feature_activation, ("sigmoid", "leaky_relu"))
         for name in ("channels", "reconstruction_channels"):
             if not getattr(self, name):
@@ -254,6 +261,12 @@ class Config:
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
 
     def __post_init__(self) -> None:
+        by_pitch = self.spectrogram.kind == "cqt" and self.spectrogram.bins % NUM_PITCHES == 0
+        if self.model.heads_by == "pitch" and not by_pitch:
+            raise InputError(
+                "model_heads_by=pitch needs a CQT with a multiple of 88 bins. "
+                f"Received: {self.spectrogram.kind} with {self.spectrogram.bins} bins"
+            )
         if self.decoding.method == "onsets" and "onset" not in self.model.heads:
             raise InputError(
                 "decoding_method=onsets needs a model with an onset head. "

@@ -11,11 +11,15 @@ from tfamt.layers.cqt import ConstantQ
 from tfamt.layers.lstm import BidirectionalLSTM
 from tfamt.layers.mel import MelSpectrogram
 from tfamt.layers.scaling import MinMaxScaling, PeakScaling
-from tfamt.layers.unet import LEAK, torch_uniform, unet
+from tfamt.layers.unet import LEAK, conv_norm, torch_uniform, unet
 from tfamt.notes import NUM_PITCHES
 
 FEATURE_MAP = "feature_map"
 """Name of the layer, in transcriber and reconstructor, that puts out the U-net's feature map."""
+
+
+_RARE = -4.0
+"""First bias of the heads, as a logit: most keys are silent most of the time."""
 
 
 def build_model(config: Config) -> keras.Model:
@@ -65,6 +69,7 @@ def spectrogram_layer(config: SpectrogramConfig) -> keras.layers.Layer:
             config.bins,
             config.bins_per_octave,
             config.low_hz,
+            config.filter_scale,
             name="spectrogram",
         )
     return MelSpectrogram(
@@ -87,6 +92,8 @@ def build_transcriber(config: ModelConfig, bins: int) -> keras.Model:
         x = keras.layers.Activation("sigmoid", name=FEATURE_MAP)(x)
     else:
         x = keras.layers.LeakyReLU(negative_slope=LEAK, name=FEATURE_MAP)(x)
+    if config.heads_by == "pitch":
+        return keras.Model(spectrogram, _heads_by_pitch(x, config, bins), name="transcriber")
     x = keras.layers.Reshape((-1, bins * config.features), name="to_sequence")(x)
     if config.projection:
         x = _dense(x, config.projection, "projection")
@@ -94,6 +101,26 @@ def build_transcriber(config: ModelConfig, bins: int) -> keras.Model:
     x = _time_context(x, config.context, config.context_units, "context")
     outputs = {head: _dense(x, NUM_PITCHES, head, "sigmoid") for head in config.heads}
     return keras.Model(spectrogram, outputs, name="transcriber")
+
+
+def _heads_by_pitch(features: Any, config: ModelConfig, bins: int) -> dict[str, Any]:
+    """Feature map [batch, frames, bins, features] -> {head: [batch, frames, 88]}, with one network for all pitches."""
+    width = bins // NUM_PITCHES * config.features
+    x = keras.layers.Reshape((-1, NUM_PITCHES, width), name="to_pitches")(features)
+    for number in range(2):
+        x = conv_norm(x, config.context_units, f"context{number}", (5, 3))
+    return {
+        head: keras.layers.Reshape((-1, NUM_PITCHES), name=head)(
+            keras.layers.Conv2D(
+                1,
+                1,
+                activation="sigmoid",
+                bias_initializer=keras.initializers.Constant(_RARE),
+                name=f"{head}_by_pitch",
+            )(x)
+        )
+        for head in config.heads
+    }
 
 
 def build_reconstructor(config: ModelConfig, bins: int) -> keras.Model:

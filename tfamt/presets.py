@@ -6,6 +6,7 @@ from tfamt.config import (
     Config,
     DecodingConfig,
     InferenceConfig,
+    LossConfig,
     ModelConfig,
     SpectrogramConfig,
     TrainingConfig,
@@ -25,7 +26,6 @@ def preset(name: str) -> Config:
 
 
 _CQT = SpectrogramConfig(kind="cqt", bins=176, low_hz=27.5)
-_PIANO_HEADS = ("pianoroll", "onset", "offset", "velocity")
 
 PRESETS = {
     config.name: config
@@ -44,25 +44,26 @@ PRESETS = {
         ),
         Config(
             name="piano",
-            spectrogram=SpectrogramConfig(scaling="peak"),
+            spectrogram=SpectrogramConfig(
+                kind="cqt", bins=176, low_hz=27.5, filter_scale=0.5, scaling="peak"
+            ),
             model=ModelConfig(
                 channels=(12, 24, 48, 96),
                 features=8,
                 feature_activation="leaky_relu",
-                projection=256,
-                context_units=96,
-                heads=_PIANO_HEADS,
-                reconstruction_channels=(8, 16, 32, 64),
-                reconstruction_units=64,
-                reconstruction_inputs=("pianoroll", "onset", "velocity"),
-                second_pass=False,
+                context="conv",
+                context_units=24,
+                heads=("pianoroll", "onset", "offset", "velocity"),
+                heads_by="pitch",
+                reconstruction=False,
             ),
+            loss=LossConfig(onset=4.0, offset=0.5, velocity=0.5),
             training=TrainingConfig(
                 batch_size=8,
                 window_frames=320,
-                learning_rate=2e-3,
+                learning_rate=4e-3,
                 schedule="cosine",
-                warmup_steps=200,
+                warmup_steps=100,
                 ema=0.999,
             ),
             decoding=DecodingConfig(method="onsets", onset_threshold=0.4, min_note_ms=30.0),

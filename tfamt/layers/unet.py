@@ -98,8 +98,8 @@ def unet(x: Any, channels: tuple[int, ...], features: int, prefix: str) -> Any:
     x = PadFrames(2 ** len(channels), name=f"{prefix}_pad")(image)
     for level, filters in enumerate(channels):
         name = f"{prefix}_down{level}"
-        inner = _conv_norm(x, filters, f"{name}_conv0")
-        inner = _conv_norm(inner, filters, f"{name}_conv1")
+        inner = conv_norm(x, filters, f"{name}_conv0")
+        inner = conv_norm(inner, filters, f"{name}_conv1")
         around = _conv(filters, 1, f"{name}_around")(x)
         full = keras.layers.Add(name=f"{name}_add")([inner, around])
         x = keras.layers.Conv2D(
@@ -113,22 +113,23 @@ def unet(x: Any, channels: tuple[int, ...], features: int, prefix: str) -> Any:
         x = UpsampleLike(name=f"{name}_upsample")([x, sizes[level]])
         x = keras.layers.Concatenate(name=f"{name}_join")([x, skip])
         joined = channels[level] + channels[level - 1]
-        x = _conv_norm(x, joined // 2, f"{name}_conv0")
-        x = _conv_norm(x, channels[level - 1], f"{name}_conv1")
+        x = conv_norm(x, joined // 2, f"{name}_conv0")
+        x = conv_norm(x, channels[level - 1], f"{name}_conv1")
     name = f"{prefix}_up0"
     x = UpsampleLike(name=f"{name}_upsample")([x, sizes[0]])
-    x = _conv_norm(x, max(channels[0] // 2, features), f"{name}_conv0")
+    x = conv_norm(x, max(channels[0] // 2, features), f"{name}_conv0")
     x = _conv(features, 3, f"{name}_conv1")(x)
     return CropLike(name=f"{prefix}_crop")([x, image])
 
 
-def _conv(filters: int, size: int, name: str) -> keras.layers.Layer:
+def _conv(filters: int, size: int | tuple[int, int], name: str) -> keras.layers.Layer:
     return keras.layers.Conv2D(
         filters, size, padding="same", kernel_initializer=torch_uniform(), name=name
     )
 
 
-def _conv_norm(x: Any, filters: int, name: str) -> Any:
-    x = _conv(filters, 3, name)(x)
+def conv_norm(x: Any, filters: int, name: str, size: int | tuple[int, int] = 3) -> Any:
+    """Convolution, batch normalisation, LeakyReLU: the U-net's unit."""
+    x = _conv(filters, size, name)(x)
     x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
     return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)

@@ -1,0 +1,139 @@
+"""Augmentation of training waveforms, in TensorFlow ops; every random choice follows from the window's seed.
+
+Labels stay true under all of these: nothing here moves a note in time or pitch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfamt.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How far each augmentation may go; 0 leaves it out.
+
+    Attributes:
+      gain_db: level change, uniform within +- this.
+      equalizer_db: random gain curve over frequency, bands uniform within +- this.
+      noise_db: level of the loudest added noise, relative to the window's own level (negative).
+      reverb: probability of a room response.
+    """
+
+    gain_db: float = 0.0
+    equalizer_db: float = 0.0
+    noise_db: float = 0.0
+    reverb: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.gain_db < 0 or self.equalizer_db < 0:
+            raise InputError("augment_gain_db and augment_equalizer_db must be 0 or more")
+        if self.noise_db > 0:
+            raise InputError(f"augment_noise_db must be 0 or less. Received: {self.noise_db}")
+        if not 0 <= self.reverb <= 1:
+            raise InputError(f"augment_reverb must lie in 0..1. Received: {self.reverb}")
+
+
+EQUALIZER_BANDS_HZ = (60, 120, 250, 500, 1000, 2000, 4000, 8000)
+NOISE_RANGE_DB = 40.0
+"""Added noise lies between the loudest allowed level and this far below it."""
+
+
+def build_augment(
+    config: AugmentConfig, sample_rate: int, responses: list[NDArray[np.float32]] | None = None
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """A function (waveform float32 [samples], seed int32 [2]) -> waveform of the same length.
+
+    Args:
+      config: how far to go.
+      sample_rate: Hz.
+      responses: room responses at this rate with the direct sound at their beginning; needed for reverb.
+
+    Raises:
+      InputError: reverb is wanted without room responses.
+    """
+    import tensorflow as tf
+
+    if config.reverb and not responses:
+        raise InputError("augment_reverb needs room responses", fix="Give their folder with --room_responses.")
+
+    def augment(waveform: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        seeds = tf.unstack(tf.random.split(seed, 5))
+        if config.reverb and responses:
+            waveform = reverberate(waveform, seeds[0], responses, config.reverb)
+        if config.equalizer_db:
+            waveform = equalize(waveform, seeds[1], config.equalizer_db, sample_rate)
+        if config.noise_db:
+            waveform = add_noise(waveform, seeds[2], config.noise_db)
+        if config.gain_db:
+            waveform *= decibels(uniform(seeds[3], -config.gain_db, config.gain_db))
+        return waveform
+
+    return augment
+
+
+def equalize(waveform: tf.Tensor, seed: tf.Tensor, reach_db: float, sample_rate: int) -> tf.Tensor:
+    """A smooth random gain over frequency: straight lines, in dB over octaves, between eight bands."""
+    import tensorflow as tf
+
+    samples = waveform.shape[0]
+    hz = np.maximum(np.fft.rfftfreq(samples, 1.0 / sample_rate), EQUALIZER_BANDS_HZ[0])
+    octave = np.interp(np.log2(hz), np.log2(EQUALIZER_BANDS_HZ), np.arange(len(EQUALIZER_BANDS_HZ)))
+    lower = np.minimum(octave.astype(int), len(EQUALIZER_BANDS_HZ) - 2)
+    fraction = (octave - lower).astype(np.float32)
+    bands = tf.random.stateless_uniform([len(EQUALIZER_BANDS_HZ)], seed, -reach_db, reach_db)
+    curve = tf.gather(bands, lower) * (1.0 - fraction) + tf.gather(bands, lower + 1) * fraction
+    spectrum = tf.signal.rfft(waveform) * tf.cast(decibels(curve), tf.complex64)
+    return tf.signal.irfft(spectrum, [samples])
+
+
+def add_noise(waveform: tf.Tensor, seed: tf.Tensor, loudest_db: float) -> tf.Tensor:
+    """White noise at a random level below the waveform's own (root mean square)."""
+    import tensorflow as tf
+
+    level_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
+    level = decibels(uniform(level_seed, loudest_db - NOISE_RANGE_DB, loudest_db))
+    noise = tf.random.stateless_normal(tf.shape(waveform), noise_seed)
+    return waveform + noise * level * tf.sqrt(tf.reduce_mean(waveform**2))
+
+
+def reverberate(
+    waveform: tf.Tensor, seed: tf.Tensor, responses: list[NDArray[np.float32]], probability: float
+) -> tf.Tensor:
+    """With a probability, the waveform as it sounds in one of the rooms."""
+    import tensorflow as tf
+
+    samples = waveform.shape[0]
+    longest = max(len(response) for response in responses)
+    table = np.stack([np.pad(response, (0, longest - len(response))) for response in responses])
+    length = 1 << (samples + longest - 1).bit_length()
+    whether, which = tf.unstack(tf.random.split(seed, 2))
+
+    def convolved() -> tf.Tensor:
+        room = tf.random.stateless_uniform([], which, 0, len(responses), tf.int32)
+        response = tf.gather(tf.constant(table), room)
+        spectrum = tf.signal.rfft(waveform, [length]) * tf.signal.rfft(response, [length])
+        return tf.signal.irfft(spectrum, [length])[:samples]
+
+    return tf.cond(uniform(whether, 0.0, 1.0) < probability, convolved, lambda: waveform)
+
+
+def uniform(seed: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    """One number, uniform in low..high."""
+    import tensorflow as tf
+
+    return tf.random.stateless_uniform([], seed, low, high)
+
+
+def decibels(value: tf.Tensor) -> tf.Tensor:
+    """Decibels as an amplitude factor."""
+    return 10.0 ** (value / 20.0)

@@ -1,0 +1,142 @@
+"""What a pianist does, as events that can be played and labelled alike: keys, sustain pedal, tuning."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfamt.errors import InputError
+from tfamt.midi import SUSTAIN_CONTROLLER
+from tfamt.notes import (
+    HIGHEST_PITCH,
+    LOWEST_PITCH,
+    SUSTAIN_THRESHOLD,
+    Notes,
+    extend_by_sustain,
+)
+
+TICKS_PER_SECOND = 1000
+"""The grid that all events of a performance lie on, so that labels and MIDI file say exactly the same."""
+BEND_RANGE = 200.0
+"""Cents that a full pitch bend amounts to in General MIDI."""
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """Events of one piano, all times in whole ticks.
+
+    Attributes:
+      keys: int64 [n, 4], rows (press, release, pitch, velocity) sorted by press; no key is pressed before its release.
+      pedal: int64 [m, 2], rows (time, 1 for down or 0 for up), in turn.
+      cents: how much sharper than A4 = 440 Hz the piano is tuned.
+    """
+
+    keys: NDArray[np.int64]
+    pedal: NDArray[np.int64]
+    cents: float = 0.0
+
+    @property
+    def held(self) -> Notes:
+        """The notes as the keys are held."""
+        press, release, pitch, velocity = self.keys.T
+        return Notes(press / TICKS_PER_SECOND, release / TICKS_PER_SECOND, pitch, velocity)
+
+    @property
+    def pedal_positions(self) -> NDArray[np.float64]:
+        """Float64 [m, 2]: seconds, and 127 for down or 0 for up."""
+        return self.pedal * np.array([1.0 / TICKS_PER_SECOND, 127.0])
+
+    @property
+    def notes(self) -> Notes:
+        """The notes that are heard: extended by the pedal, but not beyond the next stroke of the key."""
+        return extend_by_sustain(self.held, self.pedal_positions)
+
+
+def performance_of(notes: Notes, pedal: NDArray[np.float64], cents: float = 0.0) -> Performance:
+    """Puts held keys and pedal positions on the grid.
+
+    Args:
+      notes: notes as the keys were held; what a piano does not have is left out. Of strokes of one key in one tick the
+        loudest is taken; a key still held at its next stroke is released there.
+      pedal: float64 [m, 2], (seconds, CC64 value) in order of time.
+      cents: see `Performance`.
+    """
+    inside = notes.select((notes.pitch >= LOWEST_PITCH) & (notes.pitch <= HIGHEST_PITCH))
+    press = np.rint(inside.onset * TICKS_PER_SECOND).astype(np.int64)
+    release = np.maximum(np.rint(inside.offset * TICKS_PER_SECOND).astype(np.int64), press + 1)
+    keys = np.stack([press, release, inside.pitch, inside.velocity], axis=1)
+    keys = keys[np.lexsort((-keys[:, 3], keys[:, 0], keys[:, 2]))]
+    same_key = keys[1:, 2] == keys[:-1, 2]
+    first = np.concatenate([[True], ~(same_key & (keys[1:, 0] == keys[:-1, 0]))])[: len(keys)]
+    keys = keys[first]
+    same_key = keys[1:, 2] == keys[:-1, 2]
+    keys[:-1, 1] = np.where(same_key, np.minimum(keys[:-1, 1], keys[1:, 0]), keys[:-1, 1])
+    return Performance(keys[np.lexsort((keys[:, 2], keys[:, 0]))], _pedal_changes(pedal), cents)
+
+
+def _pedal_changes(pedal: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Only the moments at which the pedal begins or ceases to hold notes."""
+    events = np.asarray(pedal, np.float64).reshape(-1, 2)
+    down = (events[:, 1] >= SUSTAIN_THRESHOLD).astype(np.int64)
+    changed = np.diff(down, prepend=0) != 0
+    return np.stack([np.rint(events[:, 0] * TICKS_PER_SECOND).astype(np.int64), down], axis=1)[changed]
+
+
+def parse_performance(content: bytes, name: str | os.PathLike[str]) -> Performance:
+    """All instruments of a MIDI file but the drums, as if one pianist played them.
+
+    Args:
+      content: the bytes of the file.
+      name: what to call it in messages.
+
+    Raises:
+      InputError: these bytes are no MIDI file, or it has no notes.
+    """
+    import pretty_midi
+
+    try:
+        midi = pretty_midi.PrettyMIDI(io.BytesIO(content))
+    # The parser has no error type of its own.
+    except Exception as error:
+        detail = " ".join(str(error).split()) or "it ends too early"
+        raise InputError(f"is not a readable MIDI file ({detail})", path=name) from error
+    instruments = [instrument for instrument in midi.instruments if not instrument.is_drum]
+    held = Notes.from_rows(
+        (n.start, n.end, n.pitch, n.velocity) for item in instruments for n in item.notes
+    )
+    if not len(held):
+        raise InputError("has no notes", path=name)
+    pedal = [
+        (change.time, change.value)
+        for item in instruments
+        for change in item.control_changes
+        if change.number == SUSTAIN_CONTROLLER
+    ]
+    pedal.sort(key=lambda event: event[0])
+    return performance_of(held, np.asarray(pedal, np.float64).reshape(-1, 2))
+
+
+def midi_bytes(performance: Performance, end: float) -> bytes:
+    """The performance as a MIDI file for a synthesiser; at `end` seconds the pedal is released for good."""
+    import pretty_midi
+
+    midi = pretty_midi.PrettyMIDI(resolution=TICKS_PER_SECOND // 2, initial_tempo=120.0)
+    piano = pretty_midi.Instrument(program=0)
+    bend = round(performance.cents / BEND_RANGE * 8192)
+    piano.pitch_bends = [pretty_midi.PitchBend(bend, 0.0)]
+    piano.control_changes = [
+        pretty_midi.ControlChange(SUSTAIN_CONTROLLER, 127 * down, time / TICKS_PER_SECOND)
+        for time, down in [*performance.pedal.tolist(), (round(end * TICKS_PER_SECOND), 0)]
+    ]
+    piano.notes = [
+        pretty_midi.Note(velocity, pitch, press / TICKS_PER_SECOND, release / TICKS_PER_SECOND)
+        for press, release, pitch, velocity in performance.keys.tolist()
+    ]
+    midi.instruments.append(piano)
+    content = io.BytesIO()
+    midi.write(content)
+    return content.getvalue()

@@ -1,0 +1,87 @@
+"""Configs: JSON, checks, presets."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from tfamt.config import Config, ModelConfig, replace
+from tfamt.errors import InputError
+from tfamt.presets import PRESETS, preset
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_json_round_trip(name: str) -> None:
+    config = preset(name)
+    assert config.name == name
+    assert Config.from_json(config.to_json()) == config
+
+
+def test_the_papers_values() -> None:
+    config = preset("icpr2020_mel")
+    assert (config.spectrogram.bins, config.spectrogram.hop, config.spectrogram.window) == (229, 512, 2048)
+    assert (config.spectrogram.low_hz, config.spectrogram.high_hz) == (30.0, 8000.0)
+    assert config.model.channels == (16, 32, 64, 128)
+    training = config.training
+    assert (training.learning_rate, training.decay_rate, training.decay_steps) == (6e-4, 0.98, 10_000)
+    assert (training.batch_size, training.window_frames, training.clip_norm) == (32, 640, 3.0)
+    cqt = preset("icpr2020_cqt").spectrogram
+    assert (cqt.kind, cqt.bins, cqt.bins_per_octave, cqt.low_hz) == ("cqt", 176, 24, 27.5)
+
+
+def test_missing_fields_take_their_defaults() -> None:
+    assert Config.from_json('{"model": {"features": 4}}') == replace(Config(), "model", features=4)
+    assert Config.from_json('{"training": {"learning_rate": 1}}').training.learning_rate == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "must be an object"),
+        ('{"modle": {}}', "has no field modle"),
+        ('{"model": {"chanels": [1]}}', "has no field chanels"),
+        ('{"model": {"channels": 16}}', "must be a list. Received: 16"),
+        ('{"model": {"channels": ["16"]}}', "must be of type int. Received: '16'"),
+        ('{"model": {"second_pass": 1}}', "must be of type bool. Received: 1"),
+        ('{"model": {"channels": []}}', "at least one level"),
+        ('{"model": {"channels": [0]}}', "greater than 0. Received: 0"),
+        ('{"model": {"heads": ["onset"]}}', "must hold pianoroll"),
+        ('{"model": {"reconstruction_inputs": ["onset"]}}', "must be one of pianoroll"),
+        ('{"spectrogram": {"kind": "stft"}}', "must be one of mel, cqt. Received: 'stft'"),
+        ('{"spectrogram": {"high_hz": 9000.0}}', "half the sample rate"),
+        ('{"spectrogram": {"kind": "cqt"}}', "highest CQT bin"),
+        ('{"decoding": {"method": "onsets"}}', "needs a model with an onset head"),
+        ('{"decoding": {"onset_threshold": 1.0}}', "between 0 and 1"),
+        ('{"inference": {"margin_frames": 320}}', "leave something of the window"),
+        ('{"training": {"batch_size": 0}}', "greater than 0"),
+        ('{"training": {"learning_rate": NaN}}', "greater than 0"),
+        ('{"loss": {"onset": -1}}', "0 or more"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message.replace("(", r"\(")):
+        Config.from_json(text)
+
+
+def test_without_reconstruction_there_is_no_second_pass() -> None:
+    assert not ModelConfig(reconstruction=False).second_pass
+
+
+def test_unknown_preset_lists_those_there_are() -> None:
+    with pytest.raises(InputError, match="'mel'.*icpr2020_mel, icpr2020_mel_baseline"):
+        preset("mel")
+
+
+def test_every_field_has_a_description() -> None:
+    for section in dataclasses.fields(Config):
+        value = getattr(Config(), section.name)
+        if dataclasses.is_dataclass(value) and section.name != "loss":
+            for item in dataclasses.fields(value):
+                assert f"      {item.name}: " in (type(value).__doc__ or ""), item.name
+
+
+def test_json_is_plain() -> None:
+    assert json.loads(Config().to_json())["model"]["channels"] == [16, 32, 64, 128]

@@ -1,0 +1,56 @@
+"""The loss: every term by name, and their weighted sum."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfamt.config import LossConfig
+
+_EPSILON = 1e-7
+
+Tensors = dict[str, tf.Tensor]
+
+
+def loss_terms(targets: Tensors, outputs: Tensors, spectrogram: tf.Tensor) -> Tensors:
+    """Each term of the loss, unweighted, as a mean over all windows, frames and bins or pitches: float32 [].
+
+    Cheuk et al. (ICPR 2020), equation of section III: BCE(piano roll) + MSE(reconstruction, input) + BCE(second-pass piano
+    roll); beside them BCE(onset), BCE(offset) and the squared error of velocity, which counts where a note begins, in
+    proportion to the onset roll (Hawthorne et al., "Onsets and Frames", 2018).
+
+    Args:
+      targets: rolls [batch, frames, 88] by name (`tfamt.pianoroll`).
+      outputs: of the model (`tfamt.model.build_model`); what a model does not put out has no term.
+      spectrogram: the model's input [batch, frames, bins].
+
+    Returns:
+      Some of "pianoroll", "onset", "offset", "velocity", "reconstruction", "second_pass".
+    """
+    terms = {
+        head: tf.reduce_mean(binary_cross_entropy(targets[head], outputs[head]))
+        for head in ("pianoroll", "onset", "offset")
+        if head in outputs
+    }
+    if "velocity" in outputs:
+        weight = targets["onset"]
+        error = weight * (outputs["velocity"] - targets["velocity"]) ** 2
+        terms["velocity"] = tf.math.divide_no_nan(tf.reduce_sum(error), tf.reduce_sum(weight))
+    if "reconstruction" in outputs:
+        terms["reconstruction"] = tf.reduce_mean((outputs["reconstruction"] - spectrogram) ** 2)
+    if "pianoroll_second_pass" in outputs:
+        second = binary_cross_entropy(targets["pianoroll"], outputs["pianoroll_second_pass"])
+        terms["second_pass"] = tf.reduce_mean(second)
+    return terms
+
+
+def total_loss(terms: Tensors, weights: LossConfig) -> tf.Tensor:
+    """The weighted sum of the terms that are there: float32 []."""
+    return tf.add_n([getattr(weights, name) * term for name, term in terms.items()])
+
+
+def binary_cross_entropy(target: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
+    """Elementwise -(y log p + (1 - y) log(1 - p)) in nats, with p kept within 1e-7 of 0 and 1."""
+    probability = tf.clip_by_value(probability, _EPSILON, 1.0 - _EPSILON)
+    return -(
+        target * tf.math.log(probability) + (1.0 - target) * tf.math.log(1.0 - probability)
+    )

@@ -1,0 +1,121 @@
+"""Weights in one file, with their config: a .npz archive of plain arrays, read without pickle.
+
+Names are "<submodel>/<layer>/<weight>", so a file can be looked into with numpy alone. "config" holds the JSON of
+the `tfamt.config.Config` that the weights belong to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import zipfile
+from collections.abc import Mapping
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfamt.config import Config
+from tfamt.errors import InputError
+from tfamt.files import atomic_path
+
+if TYPE_CHECKING:
+    import keras
+
+Arrays = Mapping[str, NDArray[np.float32]]
+SHIPPED = "piano"
+"""The model inside the package."""
+
+
+def shipped_weights(name: str = SHIPPED) -> str:
+    """Path of weights that come with the package."""
+    return str(resources.files("tfamt") / "models" / f"{name}.npz")
+
+
+def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
+    """Every weight of the joint model under the name that it has in a file."""
+    return {
+        f"{submodel.name}/{weight.path}": weight
+        for submodel in model.layers
+        for weight in submodel.weights
+    }
+
+
+def save_weights(
+    path: str | os.PathLike[str], config: Config, weights: Mapping[str, NDArray[np.float32]]
+) -> None:
+    """Writes `weights` (names as `named_weights` gives them) with their config; whole or not at all."""
+    text = np.frombuffer(config.to_json().encode(), np.uint8)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, config=text, **weights)
+
+
+def load_weights(path: str | os.PathLike[str]) -> tuple[Config, Arrays]:
+    """Reads what `save_weights` wrote.
+
+    Raises:
+      InputError: the file is missing, is no weights file of tfamt, or was cut short.
+    """
+    wrong = InputError(
+        "is not a weights file of tfamt",
+        path=path,
+        fix="Take one that bin/train wrote, or leave --weights out for the model in the package.",
+    )
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        config = Config.from_json(arrays.pop("config").tobytes().decode())
+    except FileNotFoundError as error:
+        raise InputError("does not exist", path=path) from error
+    except InputError as error:
+        raise InputError(error.problem, path=path, fix=error.fix) from error
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise wrong from error
+    return config, {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+def assign_weights(model: keras.Model, arrays: Arrays, path: str | os.PathLike[str]) -> None:
+    """Puts loaded weights into a joint model.
+
+    Raises:
+      InputError: names or shapes differ: the weights are of another config.
+    """
+    ours = named_weights(model)
+    missing, unknown = sorted(set(ours) - set(arrays)), sorted(set(arrays) - set(ours))
+    reshaped = [
+        name for name in ours if name in arrays and tuple(ours[name].shape) != arrays[name].shape
+    ]
+    if missing or unknown or reshaped:
+        example = (missing + unknown + reshaped)[0]
+        raise InputError(
+            f"holds weights of another config: {len(missing)} missing, {len(unknown)} unknown, "
+            f"{len(reshaped)} of another shape, such as {example}",
+            path=path,
+            fix="Use the config that is stored with the weights.",
+        )
+    for name, weight in ours.items():
+        weight.assign(arrays[name])
+
+
+def load_model(path: str | os.PathLike[str]) -> tuple[Config, keras.Model]:
+    """The joint model with the weights of a file, and its config."""
+    from tfamt.model import build_model
+
+    config, arrays = load_weights(path)
+    model = build_model(config)
+    assign_weights(model, arrays, path)
+    return config, model
+
+
+def load_transcriber(path: str | os.PathLike[str]) -> tuple[Config, keras.Model]:
+    """Only what transcription needs: U-net 1 with its heads, spectrogram -> {head: roll}."""
+    from tfamt.model import build_model
+
+    config, arrays = load_weights(path)
+    model = build_model(
+        dataclasses.replace(config, model=dataclasses.replace(config.model, reconstruction=False))
+    )
+    kept = {name: array for name, array in arrays.items() if not name.startswith("reconstructor/")}
+    assign_weights(model, kept, path)
+    return config, model.get_layer("transcriber")
