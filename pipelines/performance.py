@@ -30,7 +30,7 @@ class Performance:
     """Events of one piano, all times in whole ticks.
 
     Attributes:
-      keys: int64 [n, 4], rows (press, release, pitch, velocity) sorted by press; no key is pressed before its release.
+      keys: int64 [n, 4], rows (press, release, pitch, velocity) sorted by press; a key is released before it is pressed again.
       pedal: int64 [m, 2], rows (time, 1 for down or 0 for up), in turn.
       cents: how much sharper than A4 = 440 Hz the piano is tuned.
     """
@@ -48,7 +48,8 @@ class Performance:
     @property
     def pedal_positions(self) -> NDArray[np.float64]:
         """Float64 [m, 2]: seconds, and 127 for down or 0 for up."""
-        return self.pedal * np.array([1.0 / TICKS_PER_SECOND, 127.0])
+        positions: NDArray[np.float64] = self.pedal * np.array([1.0 / TICKS_PER_SECOND, 127.0])
+        return positions
 
     @property
     def notes(self) -> Notes:
@@ -83,7 +84,8 @@ def _pedal_changes(pedal: NDArray[np.float64]) -> NDArray[np.int64]:
     events = np.asarray(pedal, np.float64).reshape(-1, 2)
     down = (events[:, 1] >= SUSTAIN_THRESHOLD).astype(np.int64)
     changed = np.diff(down, prepend=0) != 0
-    return np.stack([np.rint(events[:, 0] * TICKS_PER_SECOND).astype(np.int64), down], axis=1)[changed]
+    time = np.rint(events[:, 0] * TICKS_PER_SECOND).astype(np.int64)
+    return np.stack([time[changed], down[changed]], axis=1)
 
 
 def parse_performance(content: bytes, name: str | os.PathLike[str]) -> Performance:

@@ -17,7 +17,7 @@ from tfamt.errors import InputError
 
 Waveform = NDArray[np.float32]
 
-DIRECT_FRACTION = 0.5
+DIRECT_FRACTION = 0.2
 _MAX_RESPONSE = 10 * audio.SAMPLE_RATE
 _BLOCK = 2**16
 # 1/f to 0.05 dB over the audible range: J. O. Smith, "Spectral Audio Signal Processing", 2011, section 6.14.2.
@@ -84,7 +84,7 @@ def record(
 
 @lru_cache(maxsize=32)
 def load_response(path: str) -> tuple[Waveform, int]:
-    """A room response at 16 kHz, and its sample at which the direct path arrives: the first of half the peak or more.
+    """A room response at 16 kHz, and its sample at which the direct path arrives: the first of a fifth of the peak or more.
 
     Raises:
       InputError: the file is no audio, silent, or longer than 10 s.
@@ -151,6 +151,7 @@ def _noise(colour: str | None, seed: int) -> Callable[[int], Waveform]:
         if colour == "white":
             return white
         pink, state = signal.lfilter(*_PINK, white, zi=state)
-        return (pink / unit).astype(np.float32)
+        result: Waveform = (pink / unit).astype(np.float32)
+        return result
 
     return more

@@ -38,6 +38,8 @@ _SETTINGS = {
     "synth.polyphony": "1024",
     "synth.lock-memory": "0",
     "synth.gain": "0.5",
+    # Where it cannot load the SoundFont that it is given, FluidSynth plays another one.
+    "synth.default-soundfont": "",
 }
 
 
@@ -147,8 +149,7 @@ def _player(
             "FluidSynth is needed to make audio from MIDI, and is not installed",
             fix="Debian and Ubuntu: apt-get install fluidsynth.",
         )
-    if not os.path.isfile(soundfont):
-        raise InputError("there is no such SoundFont", path=soundfont)
+    _require_soundfont(soundfont)
     reader, writer = os.pipe()
     settings = [text for name, value in _SETTINGS.items() for text in ("-o", f"{name}={value}")]
     output = ["-F", f"/dev/fd/{writer}", "-T", "raw", "-O", "float", "-E", "little"]
@@ -173,3 +174,13 @@ def _player(
             clock.cancel()
             process.kill()
             process.wait()
+
+
+def _require_soundfont(path: str) -> None:
+    try:
+        with open(path, "rb") as file:
+            header = file.read(12)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path=path) from error
+    if header[:4] != b"RIFF" or header[8:] != b"sfbk":
+        raise InputError("is no SoundFont", path=path, fix="It must be an .sf2 or .sf3 file.")
