@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,8 @@ class AugmentConfig:
 
 
 EQUALIZER_BANDS_HZ = (60, 120, 250, 500, 1000, 2000, 4000, 8000)
+LONGEST_RESPONSE = 16000
+"""Samples of a room response that are used: what comes later than a second is too faint to matter."""
 NOISE_RANGE_DB = 40.0
 """Added noise lies between the loudest allowed level and this far below it."""
 
@@ -79,6 +82,20 @@ def build_augment(
         return waveform
 
     return augment
+
+
+def read_responses(folder: str) -> list[NDArray[np.float32]]:
+    """The room responses in a folder: every sound file in it, as `tfamt.audio` reads them.
+
+    Raises:
+      InputError: the folder holds none, or one of them cannot be read.
+    """
+    from tfamt.audio import read
+
+    files = sorted(path for path in Path(folder).glob("*") if path.suffix in (".flac", ".wav"))
+    if not files:
+        raise InputError("holds no room response (.flac or .wav)", path=folder)
+    return [read(path)[:LONGEST_RESPONSE] for path in files]
 
 
 def equalize(waveform: tf.Tensor, seed: tf.Tensor, reach_db: float, sample_rate: int) -> tf.Tensor:

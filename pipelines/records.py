@@ -8,7 +8,8 @@ shard's index, lets a reader go straight to any stretch of any recording.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -182,6 +183,14 @@ def parse_span(span: tf.Tensor, offsets: tf.Tensor, most: int) -> dict[str, tf.T
     ]
     columns = (tf.concat(column, axis=0) for column in zip(*parts, strict=True))
     return dict(zip(names, columns, strict=True))
+
+
+def read_segments(shard: str, entry: IndexEntry) -> Iterator[Segment]:
+    """The segments of one recording, in order, one at a time in memory."""
+    with open(shard, "rb") as file:
+        for begin, end in itertools.pairwise(entry.offsets):
+            file.seek(begin + _HEADER_BYTES)
+            yield decode(file.read(end - begin - _HEADER_BYTES - _FOOTER_BYTES))
 
 
 def decode(record: bytes) -> Segment:

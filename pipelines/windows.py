@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.records import SEGMENT_SAMPLES, IndexEntry, parse_span
 from tfamt.errors import InputError
@@ -44,15 +45,15 @@ class WindowSpec:
     seed: int
 
 
-Batches = "tf.data.Dataset"
 Augment = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 
 
-def load_index(folder: str | Path, split: str) -> list[Stored]:
+def load_index(folder: str | Path, split: str, *, required: bool = True) -> list[Stored]:
     """The recordings of one split of a prepared data set.
 
     Raises:
-      InputError: the folder is not a finished prepared data set, or holds nothing of this split.
+      InputError: the folder is not a finished prepared data set, or holds nothing of this split although that is
+        required.
     """
     root = Path(folder)
     manifest = root / "manifest.json"
@@ -68,7 +69,7 @@ def load_index(folder: str | Path, split: str) -> list[Stored]:
         for entry in json.loads(index_file.read_text("utf-8"))["recordings"]:
             entry["offsets"] = tuple(entry["offsets"])
             stored.append(Stored(str(shard), shard.stat().st_size, IndexEntry(**entry)))
-    if not stored:
+    if required and not stored:
         raise InputError(f"holds no recording of the split {split!r}", path=root)
     return stored
 
@@ -129,7 +130,7 @@ def window_dataset(
     samples = num_frames * grid.hop
     most = (samples - 2) // SEGMENT_SAMPLES + 2
 
-    def spans() -> Iterator[tuple[int, int, int, str, int, np.ndarray]]:
+    def spans() -> Iterator[tuple[int, int, int, str, int, NDArray[np.int64]]]:
         for spec in plan():
             item = stored[spec.recording]
             first, last = segments_touched(spec.start, samples, item.entry.total)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from tests.authors_network import load_weights
-from tfamt.config import Config, ModelConfig, SpectrogramConfig
-from tfamt.model import FEATURE_MAP, build_frontend, build_model, spectrogram_layer
+from tfamt.model import build_model, spectrogram_layer
 from tfamt.presets import preset
 
 KINDS = ("mel", "cqt")

@@ -102,8 +102,8 @@ def test_overlapping_equal_pitches(make) -> None:
 
 @both
 def test_notes_across_the_borders_of_a_window(make) -> None:
-    # The window covers 1.0 s .. 1.5 s: one note comes in from before, one goes on behind, one spans it all, the last two
-    # lie outside.
+    # The window covers 1.0 s .. 1.5 s: one note comes in from before, one goes on behind, one spans it all, the last
+    # two lie outside.
     notes = Notes(
         [0.5, 1.4, 0.2, 0.1, 1.7], [1.2, 3.0, 9.0, 0.8, 1.9], [60, 62, 64, 65, 67], [1, 2, 3, 4, 5]
     )

@@ -65,7 +65,7 @@ class AudioInfo:
         return (2 * self.num_frames * SAMPLE_RATE + self.sample_rate) // (2 * self.sample_rate)
 
 
-class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
+class _Sequential(soundfile.SoundFile):
     """A file that is read from its beginning to its end only.
 
     SoundFile seeks to where it is after each read of a seekable file; in mp3 files libsndfile then

@@ -14,8 +14,8 @@ Tensors = dict[str, tf.Tensor]
 def loss_terms(targets: Tensors, outputs: Tensors, spectrogram: tf.Tensor) -> Tensors:
     """Each term of the loss, unweighted, as a mean over all windows, frames and bins or pitches: float32 [].
 
-    Cheuk et al. (ICPR 2020), equation of section III: BCE(piano roll) + MSE(reconstruction, input) + BCE(second-pass piano
-    roll); beside them BCE(onset), BCE(offset) and the squared error of velocity, which counts where a note begins, in
+    The terms of Cheuk et al. (ICPR 2020): BCE(piano roll), MSE(reconstruction, input), BCE(second-pass piano roll);
+    beside them BCE(onset), BCE(offset) and the squared error of velocity, which counts where a note begins, in
     proportion to the onset roll (Hawthorne et al., "Onsets and Frames", 2018).
 
     Args:
@@ -26,7 +26,7 @@ def loss_terms(targets: Tensors, outputs: Tensors, spectrogram: tf.Tensor) -> Te
     Returns:
       Some of "pianoroll", "onset", "offset", "velocity", "reconstruction", "second_pass".
     """
-    terms = {
+    terms: Tensors = {
         head: tf.reduce_mean(binary_cross_entropy(targets[head], outputs[head]))
         for head in ("pianoroll", "onset", "offset")
         if head in outputs

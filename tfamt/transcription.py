@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from tfamt.decoding import NoteDecoder
 from tfamt.frames import FrameGrid, windows
 from tfamt.notes import Notes, Row
 from tfamt.weights import load_transcriber, shipped_weights
+
+if TYPE_CHECKING:
+    import keras
 
 Array = NDArray[np.float32]
 
@@ -39,30 +43,35 @@ class Transcriber:
     """A model that is loaded once and transcribes any number of recordings.
 
     Args:
-      weights: a weights file; the model in the package if not given.
-
-    Raises:
-      InputError: the file is not a weights file.
+      config: of the model.
+      model: U-net 1 with its heads: spectrogram -> {head: roll}.
     """
 
-    def __init__(self, weights: str | os.PathLike[str] | None = None):
+    def __init__(self, config: Config, model: keras.Model):
         import tensorflow as tf
 
         from tfamt.model import build_frontend
 
-        self.config: Config
-        self.config, transcriber = load_transcriber(weights or shipped_weights())
-        spectrogram = self.config.spectrogram
-        frontend = build_frontend(spectrogram)
-        self.grid = FrameGrid(spectrogram.sample_rate, spectrogram.hop)
-        samples = self.config.inference.window_frames * spectrogram.hop
+        self.config = config
+        self.grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
+        frontend = build_frontend(config.spectrogram)
+        samples = config.inference.window_frames * config.spectrogram.hop
 
         @tf.function(input_signature=[tf.TensorSpec([1, samples], tf.float32)])
         def infer(waveform: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
             scaled = frontend(waveform)
-            return scaled, transcriber(scaled, training=False)
+            return scaled, model(scaled, training=False)
 
         self._infer = infer
+
+    @classmethod
+    def load(cls, weights: str | os.PathLike[str] | None = None) -> Transcriber:
+        """The model of a weights file; the one in the package if not given.
+
+        Raises:
+          InputError: the file is not a weights file.
+        """
+        return cls(*load_transcriber(weights or shipped_weights()))
 
     def transcribe(
         self,
@@ -81,18 +90,24 @@ class Transcriber:
         Raises:
           InputError: the audio cannot be used.
         """
+        blocks = read_blocks(audio, sample_rate=sample_rate)
+        return self.transcribe_blocks(blocks, listener=listener)
+
+    def transcribe_blocks(
+        self, blocks: Iterator[Array], *, listener: Callable[[Frames], None] | None = None
+    ) -> Notes:
+        """`transcribe` for a waveform that comes in blocks, float32 [samples] at the model's sample rate."""
         decoder = NoteDecoder(self.config.decoding, self.grid)
         rows: list[Row] = []
-        for frames in self.frames(audio, sample_rate=sample_rate):
+        for frames in self.frames(blocks):
             rows += decoder.push(frames.rolls)
             if listener:
                 listener(frames)
         return Notes.from_rows(rows + decoder.finish())
 
-    def frames(self, audio: Audio, *, sample_rate: int | None = None) -> Iterator[Frames]:
-        """The network's output for every frame of a recording, window by window, without seams."""
+    def frames(self, blocks: Iterator[Array]) -> Iterator[Frames]:
+        """The network's output for every frame of a waveform, window by window, without seams."""
         inference = self.config.inference
-        blocks = read_blocks(audio, sample_rate=sample_rate)
         for waveform, first, count in cut_windows(
             blocks, self.grid, inference.window_frames, inference.margin_frames
         ):
@@ -136,7 +151,7 @@ def cut_windows(
 
 @functools.lru_cache(maxsize=1)
 def _cached(weights: str | None) -> Transcriber:
-    return Transcriber(weights)
+    return Transcriber.load(weights)
 
 
 def transcribe(

@@ -48,7 +48,7 @@ def save_weights(
     """Writes `weights` (names as `named_weights` gives them) with their config; whole or not at all."""
     text = np.frombuffer(config.to_json().encode(), np.uint8)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, config=text, **weights)
+        np.savez(file, config=text, **weights)
 
 
 def load_weights(path: str | os.PathLike[str]) -> tuple[Config, Arrays]:
