@@ -1,0 +1,257 @@
+"""Starts a command of tfamt from a fresh clone: makes .venv with the project in it, once, and runs the command there.
+
+Uses the standard library only, and nothing that Python 3.6 lacks, so that it can say what is missing.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+ENVIRONMENT = os.path.join(ROOT, ".venv")
+PYTHON = os.path.join(ENVIRONMENT, "bin", "python")
+MARKER = os.path.join(ENVIRONMENT, "tfamt-installed")
+LOG = os.path.join(ENVIRONMENT, "tfamt-install.log")
+VERSIONS = ((3, 12), (3, 11))
+PROBE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
+
+
+def launch(module, extras=()):
+    """Runs `python -m module` with the command line's arguments; does not return.
+
+    In an environment that has tfamt that one is used, else .venv in the checkout, which is made if need be.
+    """
+    # -P keeps the caller's folder, where other modules may lie about, off the search path.
+    execute(["-P", "-m", module], extras)
+
+
+def launch_folder(name, extras=()):
+    """Runs __main__.py of a folder of the checkout; does not return."""
+    execute([os.path.join(ROOT, name)], extras)
+
+
+def execute(arguments, extras):
+    """Becomes the right python, with `arguments` and those of the command line."""
+    try:
+        python = find_environment(extras)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the next start goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        sys.exit("error: %s cannot be set up (%s)." % (ENVIRONMENT, error))
+    os.execv(python, [python, *arguments, *sys.argv[1:]])
+
+
+def find_environment(extras):
+    """The python of the environment to use, which then has all that `extras` ask for."""
+    requirements = requirements_of_tfamt()
+    if requirements is None or os.path.realpath(sys.prefix) == os.path.realpath(ENVIRONMENT):
+        return ready_environment(extras)
+    missing = missing_packages(requirements, extras)
+    if missing:
+        sys.exit(
+            "error: the environment in %s has tfamt, but not %s. Add what this command needs: pip install '%s'"
+            % (sys.prefix, ", ".join(missing), target_of(extras))
+        )
+    return sys.executable
+
+
+def requirements_of_tfamt():
+    """What the tfamt that this interpreter has installed asks for; None if it has none."""
+    if sys.version_info < VERSIONS[-1]:
+        return None
+    from importlib import metadata
+
+    for distribution in metadata.distributions(name="tfamt"):
+        # Building leaves a description without RECORD in the checkout, which says nothing about the environment.
+        if distribution.read_text("RECORD") is not None:
+            return distribution.requires or []
+    return None
+
+
+def missing_packages(requirements, extras):
+    """The packages that `extras` ask for and this interpreter does not have."""
+    from importlib import metadata
+
+    missing = []
+    for requirement in requirements:
+        extra = re.search(r"""extra *== *["'](\w+)["']""", requirement)
+        if not extra or extra.group(1) not in extras:
+            continue
+        name = re.match(r"[\w.-]+", requirement).group()
+        try:
+            metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    return missing
+
+
+def ready_environment(extras):
+    """The python of .venv, after installing whatever is missing there."""
+    if set(extras) <= installed_extras():
+        return PYTHON
+    # Beside .venv, since making that anew empties it.
+    with open(ENVIRONMENT + ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another command is installing; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted = set(extras) | installed_extras(any_state=True)
+        if not wanted <= installed_extras():
+            install(wanted, lock)
+    return PYTHON
+
+
+def installed_extras(any_state=False):
+    """The extras that .venv has, with "" for the project itself; none if setup.py has changed since.
+
+    any_state: also count what an older setup.py installed.
+    """
+    try:
+        with open(MARKER) as file:
+            state, names = file.read().split("\n")[:2]
+    except (OSError, ValueError):
+        return {""} if any_state else set()
+    if any_state or (state == fingerprint() and os.path.exists(PYTHON)):
+        return set(names.split(","))
+    return set()
+
+
+def fingerprint():
+    """Changes whenever the dependencies may have, or the checkout has moved."""
+    with open(os.path.join(ROOT, "setup.py"), "rb") as file:
+        return hashlib.sha256(file.read() + ROOT.encode()).hexdigest()
+
+
+def install(extras, lock):
+    """Makes .venv and installs the project into it, in place; writes the marker last."""
+    start = time.time()
+    if has_gpu():
+        extras = extras | {"gpu"}
+    known = os.path.exists(MARKER)
+    if known:
+        os.remove(MARKER)
+    if not works([PYTHON, "-m", "pip", "--version"]):
+        base = find_python()
+        say("first use, installing into %s (some minutes, about 2 GB)" % ENVIRONMENT)
+        step([base, "-m", "venv", "--clear", ENVIRONMENT], "making the environment", lock)
+    else:
+        say("%s %s" % ("updating" if known else "going on with installing into", ENVIRONMENT))
+    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
+    step([*pip, "--editable", target_of(extras)], "installing tfamt and what it needs", lock)
+    if "gpu" in extras:
+        # tensorflow-cpu has files of the same names: the GPU build must be the last one written.
+        name = "tensorflow==" + version_of("tensorflow-cpu")
+        step(
+            [*pip, "--force-reinstall", "--no-deps", name],
+            "putting TensorFlow for GPUs in place",
+            lock,
+        )
+    with open(MARKER + ".new", "w") as file:
+        file.write(fingerprint() + "\n" + ",".join(sorted({""} | extras)) + "\n")
+    os.replace(MARKER + ".new", MARKER)
+    say("installed in %d s" % (time.time() - start))
+
+
+def target_of(extras):
+    """The checkout with extras, as pip wants to be told."""
+    names = ",".join(sorted(set(extras) - {""}))
+    return ROOT + ("[%s]" % names if names else "")
+
+
+def version_of(package):
+    """The version of a package in .venv."""
+    code = "from importlib.metadata import version; print(version(%r))" % package
+    return subprocess.check_output([PYTHON, "-c", code], universal_newlines=True).strip()
+
+
+def step(command, what, lock):
+    """Runs a part of the installation, its output in a log; ends the program, saying why, if it fails."""
+    os.makedirs(ENVIRONMENT, exist_ok=True)
+    lines = []
+    # The child holds the lock too: should this process be killed, the next one waits until the child is done.
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        errors="replace",
+        pass_fds=[lock.fileno()],
+    )
+    for line in child.stdout:
+        lines.append(line)
+        show(what, line)
+    show(what, "", last=True)
+    if child.wait() == 0:
+        return
+    with open(LOG, "w") as log:
+        log.writelines(lines)
+    sys.stderr.writelines([line for line in lines if "error" in line.lower()][-8:] or lines[-8:])
+    sys.exit(
+        "error: %s failed (all of its output: %s). Check the network and the disk, then start the command again: "
+        "it goes on from here." % (what, LOG)
+    )
+
+
+def show(what, line, last=False):
+    """Shows on one line of a terminal what the installation is at; elsewhere says once what is done."""
+    if not sys.stderr.isatty():
+        if last:
+            say(what)
+        return
+    width = shutil.get_terminal_size().columns - 1
+    text = ("tfamt: %s  %s" % (what, line.strip()))[:width]
+    sys.stderr.write("\r\033[K" + text + ("\n" if last else ""))
+    sys.stderr.flush()
+
+
+def say(what):
+    """Tells the user something; standard output is the command's."""
+    print("tfamt: " + what, file=sys.stderr, flush=True)
+
+
+def works(command):
+    """Whether a command can be run and succeeds."""
+    try:
+        return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+    except OSError:
+        return False
+
+
+def has_gpu():
+    """Whether an NVIDIA GPU answers."""
+    return works(["nvidia-smi"])
+
+
+def find_python():
+    """A Python that TensorFlow 2.17 and tensorflow-io have wheels for."""
+    own = getattr(sys, "_base_executable", sys.executable)
+    names = ["python%d.%d" % version for version in VERSIONS]
+    for candidate in [own] + [path for path in map(shutil.which, names) if path]:
+        if probe(candidate) in VERSIONS:
+            return candidate
+    if sys.version_info[:2] in VERSIONS:
+        sys.exit(
+            "error: this Python cannot make environments. Debian and Ubuntu: apt-get install python%d.%d-venv"
+            % sys.version_info[:2]
+        )
+    sys.exit(
+        "error: tfamt needs Python 3.11 or 3.12 with venv. This is Python %d.%d, and neither python3.12 nor python3.11 "
+        "was found. Install one of them." % sys.version_info[:2]
+    )
+
+
+def probe(python):
+    """Major and minor version of a python that can make environments, else None."""
+    try:
+        answer = subprocess.check_output([python, "-c", PROBE], stderr=subprocess.DEVNULL)
+        return tuple(int(part) for part in answer.decode().split("."))
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        return None

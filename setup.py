@@ -1,0 +1,98 @@
+"""Packaging of tfamt. The tools are configured in pyproject.toml.
+
+Exact versions stand where another one is known to break something, ranges everywhere else.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (HERE / "tfamt" / "version.py").read_text("utf-8"), re.MULTILINE
+)[1]
+README = HERE / "README.md"
+
+# tensorflow-io 0.37.1 is the last release. With TensorFlow 2.18 and later it imports, but no op of it runs.
+TENSORFLOW = "2.17.1"
+
+BASE = [
+    f"tensorflow-cpu=={TENSORFLOW}",
+    "tensorflow-io==0.37.1",
+    # Weights are named after the paths of Keras variables, which are Keras' to change.
+    "keras>=3.15.1,<3.16",
+    # TensorFlow 2.17 was built against these.
+    "numpy>=1.26.4,<2",
+    "protobuf>=4.25.3,<5",
+    "ml-dtypes>=0.4.1,<0.5",
+    # TensorBoard 2.17 imports pkg_resources, which setuptools 81 no longer has.
+    "setuptools<81",
+    "absl-py>=2.1",
+    "matplotlib>=3.8",
+    "mido>=1.3",
+    "mir_eval>=0.8.2",
+    "pretty_midi>=0.2.11",
+    "scipy>=1.12",
+    "soundfile>=0.13",
+    "soxr>=0.5",
+    "tqdm>=4.66",
+]
+
+EXTRAS = {
+    # The files of `tensorflow` and `tensorflow-cpu` have the same names, and pip may write them in either order.
+    # After installing this extra, put those that know CUDA on top (the scripts in bin/ do so by themselves):
+    #   pip install --force-reinstall --no-deps tensorflow==2.17.1
+    "gpu": [f"tensorflow[and-cuda]=={TENSORFLOW}"],
+    # Preparing data sets and training on them.
+    "data": [
+        "apache-beam>=2.60",
+        "indexed_gzip>=1.9",
+    ],
+    # Running exported models elsewhere. The gRPC stubs of TensorFlow Serving would bring `tensorflow` over
+    # `tensorflow-cpu`, see above; they work without it:
+    #   pip install --no-deps tensorflow-serving-api==2.17.1
+    "serving": [
+        "onnx>=1.16,<1.18",
+        "onnxruntime>=1.18",
+        "openvino>=2025.0",
+        "tf2onnx>=1.17",
+    ],
+    "test": [
+        "hypothesis>=6.100",
+        "mypy>=1.11",
+        "pytest>=8",
+        "ruff>=0.6",
+        "types-tqdm",
+    ],
+}
+
+setup(
+    name="tfamt",
+    version=VERSION,
+    description="Automatic music transcription with Keras: recordings to notes, and the training of models for it.",
+    long_description=README.read_text("utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.13",
+    packages=find_packages(include=["tfamt", "tfamt.*", "pipelines", "pipelines.*"]),
+    package_data={"tfamt": ["py.typed", "models/*.npz", "models/*.json"]},
+    install_requires=BASE,
+    extras_require=EXTRAS,
+    entry_points={
+        "console_scripts": [
+            "tfamt-evaluate = tfamt.commands.evaluate:cli",
+            "tfamt-train = pipelines.commands.train:cli",
+            "tfamt-transcribe = tfamt.commands.transcribe:cli",
+        ]
+    },
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Multimedia :: Sound/Audio :: Analysis",
+        "Typing :: Typed",
+    ],
+)

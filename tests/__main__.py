@@ -1,0 +1,35 @@
+"""Runs every check of the project: ruff, mypy, pytest.
+
+Usage: bin/test [arguments of pytest]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CHECKS = (
+    ("ruff", "check", "."),
+    ("ruff", "format", "--check", "."),
+    ("mypy",),
+)
+
+
+def main() -> int:
+    """Runs all of them, whichever fails; pytest last, so that its summary is what one reads at the end."""
+    failed = [" ".join(check) for check in CHECKS if _run(*check) != 0]
+    for check in failed:
+        print(f"FAILED: {check}", file=sys.stderr, flush=True)
+    tests = _run("pytest", *sys.argv[1:])
+    return tests or int(bool(failed))
+
+
+def _run(*command: str) -> int:
+    print("==", *command, flush=True)
+    return subprocess.call([sys.executable, "-m", *command], cwd=ROOT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
