@@ -93,7 +93,8 @@ def missing_packages(requirements, extras):
 
 def ready_environment(extras):
     """The python of .venv, after installing whatever is missing there."""
-    if set(extras) <= installed_extras():
+    needed = {"", *extras}
+    if needed <= installed_extras():
         return PYTHON
     # Beside .venv, since making that anew empties it.
     with open(ENVIRONMENT + ".lock", "w") as lock:
@@ -102,7 +103,7 @@ def ready_environment(extras):
         except BlockingIOError:
             say("another command is installing; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = set(extras) | installed_extras(any_state=True)
+        wanted = needed | installed_extras(any_state=True)
         if not wanted <= installed_extras():
             install(wanted, lock)
     return PYTHON
@@ -117,7 +118,7 @@ def installed_extras(any_state=False):
         with open(MARKER) as file:
             state, names = file.read().split("\n")[:2]
     except (OSError, ValueError):
-        return {""} if any_state else set()
+        return set()
     if any_state or (state == fingerprint() and os.path.exists(PYTHON)):
         return set(names.split(","))
     return set()
@@ -154,7 +155,7 @@ def install(extras, lock):
             lock,
         )
     with open(MARKER + ".new", "w") as file:
-        file.write(fingerprint() + "\n" + ",".join(sorted({""} | extras)) + "\n")
+        file.write(fingerprint() + "\n" + ",".join(sorted(extras)) + "\n")
     os.replace(MARKER + ".new", MARKER)
     say("installed in %d s" % (time.time() - start))
 
@@ -174,6 +175,7 @@ def version_of(package):
 def step(command, what, lock):
     """Runs a part of the installation, its output in a log; ends the program, saying why, if it fails."""
     os.makedirs(ENVIRONMENT, exist_ok=True)
+    show(what)
     lines = []
     # The child holds the lock too: should this process be killed, the next one waits until the child is done.
     child = subprocess.Popen(
@@ -188,7 +190,8 @@ def step(command, what, lock):
     for line in child.stdout:
         lines.append(line)
         show(what, line)
-    show(what, "", last=True)
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
     if child.wait() == 0:
         return
     with open(LOG, "w") as log:
@@ -200,15 +203,14 @@ def step(command, what, lock):
     )
 
 
-def show(what, line, last=False):
-    """Shows on one line of a terminal what the installation is at; elsewhere says once what is done."""
+def show(what, line=None):
+    """Shows on one line of a terminal what the installation is at; elsewhere only says what it begins."""
     if not sys.stderr.isatty():
-        if last:
+        if line is None:
             say(what)
         return
-    width = shutil.get_terminal_size().columns - 1
-    text = ("tfamt: %s  %s" % (what, line.strip()))[:width]
-    sys.stderr.write("\r\033[K" + text + ("\n" if last else ""))
+    text = "tfamt: " + (line or what).strip()
+    sys.stderr.write("\r\033[K" + text[: shutil.get_terminal_size().columns - 1])
     sys.stderr.flush()
 
 

@@ -1,0 +1,111 @@
+"""Who may import what, and what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# Packages that take a noticeable part of a second to import.
+HEAVY = frozenset(
+    {
+        "apache_beam",
+        "keras",
+        "matplotlib",
+        "mir_eval",
+        "pretty_midi",
+        "scipy",
+        "soundfile",
+        "tensorflow",
+        "tensorflow_io",
+    }
+)
+COMMANDS = [
+    f"{package}.commands.{path.stem}"
+    for package in ("tfamt", "pipelines")
+    for path in sorted((ROOT / package / "commands").glob("[!_]*.py"))
+]
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Names of all modules that a source file imports, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from (a.value for a in node.args if isinstance(a, ast.Constant))
+
+
+def top_packages(source: str) -> set[str]:
+    return {name.partition(".")[0] for name in imported(ast.parse(source))}
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level packages that are loaded after `code` has run in a fresh interpreter."""
+    code += "\nimport json, sys\nprint(json.dumps([*{n.partition('.')[0] for n in sys.modules}]))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    return set(json.loads(run.stdout))
+
+
+def test_imports_are_found_at_any_depth() -> None:
+    source = """
+import os.path, numpy as np
+from . import sibling
+def f():
+    if True:
+        from pipelines.maps import read
+        importlib.import_module("keras.layers")
+"""
+    assert top_packages(source) == {"os", "numpy", "pipelines", "keras"}
+
+
+def test_tfamt_never_imports_pipelines() -> None:
+    sources = sorted((ROOT / "tfamt").rglob("*.py"))
+    assert len(sources) > 20
+    assert [path for path in sources if "pipelines" in top_packages(path.read_text("utf-8"))] == []
+
+
+def test_shipped_code_imports_no_tests() -> None:
+    sources = [*(ROOT / "tfamt").rglob("*.py"), *(ROOT / "pipelines").rglob("*.py")]
+    assert [path for path in sources if "tests" in top_packages(path.read_text("utf-8"))] == []
+
+
+def test_bare_import_loads_nothing_but_itself() -> None:
+    loaded = modules_after("import tfamt; assert tfamt.__version__; dir(tfamt)")
+    assert loaded & (HEAVY | {"numpy", "absl", "pipelines"}) == set()
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_commands_import_heavy_packages_late(module: str) -> None:
+    assert modules_after(f"import {module}") & HEAVY == set()
+
+
+def test_package_offers_its_members_lazily() -> None:
+    code = """
+import tfamt
+assert "Notes" in dir(tfamt) and "tfamt.notes" not in sys.modules
+import tfamt.notes
+assert tfamt.Notes is tfamt.notes.Notes
+assert "tensorflow" not in sys.modules
+from tfamt import build_model, transcribe
+print(build_model.__module__, transcribe.__module__)
+try:
+    tfamt.nothing
+except AttributeError as error:
+    print(error)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", "import sys" + code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.stdout.splitlines() == [
+        "tfamt.model tfamt.transcription",
+        "module 'tfamt' has no attribute 'nothing'",
+    ], run.stderr
