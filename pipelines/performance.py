@@ -30,7 +30,8 @@ class Performance:
     """Events of one piano, all times in whole ticks.
 
     Attributes:
-      keys: int64 [n, 4], rows (press, release, pitch, velocity) sorted by press; a key is released before it is pressed again.
+      keys: int64 [n, 4], rows (press, release, pitch, velocity) sorted by press; a key is released before it is
+        pressed again.
       pedal: int64 [m, 2], rows (time, 1 for down or 0 for up), in turn.
       cents: how much sharper than A4 = 440 Hz the piano is tuned.
     """

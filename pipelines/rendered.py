@@ -7,7 +7,6 @@ recording: `render` and `rendered_notes` draw nothing. Sound and labels come fro
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import wave
@@ -18,18 +17,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import maestro
+from pipelines.instruments import (
+    NEED_SOUNDFONTS,
+    SOUNDFONT_SUFFIXES,
+    choose_some,
+    find_files,
+    find_midi,
+    hash_of,
+    usable_soundfonts,
+)
 from pipelines.performance import Performance, parse_performance, performance_of
-from pipelines.recordings import SPLITS, DataSet, LeftOut, Recording, Source
+from pipelines.recordings import DataSet, Recording, Source
 from pipelines.room import Sound, record
-from pipelines.sources import AUDIO_SUFFIXES, find_sources, read_bytes
-from pipelines.synthesis import SAMPLE_RATE, TAIL_SECONDS, check_soundfont, synthesise
+from pipelines.sources import AUDIO_SUFFIXES, read_bytes
+from pipelines.synthesis import SAMPLE_RATE, TAIL_SECONDS, synthesise
 from tfamt.errors import InputError
 from tfamt.files import atomic_path
 from tfamt.notes import Notes
 
-SOUNDFONT_SUFFIXES = (".sf2", ".sf3")
-NEED_SOUNDFONTS = "Debian and Ubuntu: apt-get install timgm6mb-soundfont fluid-soundfont-gm (in /usr/share/sounds/sf2)."
 NOISE_BELOW = (35.0, 70.0)
 HIGHEST_PEAK = -0.5
 
@@ -133,23 +138,23 @@ def read(
     Raises:
       InputError: no MIDI file or no usable SoundFont was found, or FluidSynth is missing.
     """
-    recordings, left_out = _find_midi(midi, split)
+    recordings, left_out = find_midi(midi, split)
     if pieces is not None:
-        recordings = _some(recordings, pieces, seed)
+        recordings = choose_some(recordings, pieces, seed)
     # What there is to play comes first: a SoundFont takes a second or two to check.
     DataSet("rendered", recordings, left_out).require_some(
         midi, fix="Name a folder of MIDI files (.mid, .midi), or of MAESTRO."
     )
-    train = _find_files(soundfonts, SOUNDFONT_SUFFIXES, "SoundFont")
-    held_out = _find_files(validation_soundfonts, SOUNDFONT_SUFFIXES, "SoundFont")
-    lags, useless = _usable(sorted({*train, *held_out}))
+    train = find_files(soundfonts, SOUNDFONT_SUFFIXES, "SoundFont")
+    held_out = find_files(validation_soundfonts, SOUNDFONT_SUFFIXES, "SoundFont")
+    lags, useless = usable_soundfonts(sorted({*train, *held_out}))
     draw = _Draw(
         seed=seed,
         variations=variations or Variations(),
         lags=lags,
         train=[font for font in train if font in lags and font not in held_out],
         held_out=[font for font in held_out or train if font in lags],
-        rooms=_find_files([rooms], AUDIO_SUFFIXES, "folder of room responses") if rooms else (),
+        rooms=find_files([rooms], AUDIO_SUFFIXES, "folder of room responses") if rooms else (),
     )
     for fonts, purpose in ((draw.train, "train on"), (draw.held_out, "validate on")):
         if not fonts:
@@ -214,87 +219,6 @@ def _performance(recording: Recording) -> Performance:
     return alter(parse_performance(content, str(recording.labels)), Rendering.of(recording))
 
 
-def _find_midi(root: str, split: str) -> tuple[list[Recording], list[LeftOut]]:
-    """Recordings without a piano yet."""
-    sources = find_sources(root)
-    if any(source.name.name.startswith("maestro-v") for source in sources):
-        return _find_maestro(root)
-    midi = [source for source in sources if source.suffix in maestro.MIDI_SUFFIXES]
-    return [
-        Recording(
-            id=_id(root, source),
-            split=split,
-            piece=source.stem,
-            group="",
-            audio=source,
-            labels=source,
-            licence="unknown",
-        )
-        for source in midi
-    ], []
-
-
-def _find_maestro(root: str) -> tuple[list[Recording], list[LeftOut]]:
-    table = maestro.read_performances(root)
-    found: list[Recording] = []
-    missing: list[LeftOut] = []
-    for item in table.performances:
-        if item.midi is None:
-            missing.append(LeftOut(item.id, "its MIDI file is missing"))
-            continue
-        piece = f"{item.row.canonical_composer}: {item.row.canonical_title}"
-        found.append(
-            Recording(item.id, item.row.split, piece, "", item.midi, item.midi, maestro.LICENCE)
-        )
-    return found, [*missing, *table.left_out]
-
-
-def _id(root: str, source: Source) -> str:
-    place = source.name if source.member else source.name.relative_to(root)
-    return str(place.with_suffix("")).replace("/", "_")
-
-
-def _some(recordings: Sequence[Recording], pieces: int, seed: int) -> list[Recording]:
-    """At most `pieces` of each split, by a hash: the choice of more holds the choice of fewer."""
-    if pieces < 1:
-        raise InputError(f"at least one piece must be rendered. Received: {pieces}")
-    chosen: list[Recording] = []
-    for split in SPLITS:
-        members = [item for item in recordings if item.split == split]
-        chosen += sorted(members, key=lambda item: _hash(seed, "choice", item.id))[:pieces]
-    return chosen
-
-
-def _find_files(paths: Sequence[str], suffixes: tuple[str, ...], kind: str) -> list[str]:
-    found: list[str] = []
-    for path in paths:
-        if os.path.isdir(path):
-            inside = [source.path for source in find_sources(path) if source.member is None]
-            found += [file for file in inside if file.lower().endswith(suffixes)]
-        elif os.path.isfile(path):
-            found.append(path)
-        else:
-            raise InputError(f"there is no such {kind}", path=path)
-    # By name, so that the choice does not depend on where the files lie.
-    return sorted({os.path.realpath(file) for file in found}, key=lambda file: (Path(file).name, file))
-
-
-def _usable(soundfonts: Sequence[str]) -> tuple[dict[str, float], list[LeftOut]]:
-    """SoundFonts of which every key sounds, with their lag; and the others."""
-    usable: dict[str, float] = {}
-    useless: list[LeftOut] = []
-    for font in soundfonts:
-        lag, silent = check_soundfont(font)
-        if silent:
-            keys = ", ".join(map(str, silent))
-            useless.append(LeftOut(font, f"these keys make no sound: {keys}"))
-        else:
-            usable[font] = round(lag, 6)
-    if not usable:
-        raise InputError("there is no usable SoundFont (.sf2, .sf3)", fix=NEED_SOUNDFONTS)
-    return usable, useless
-
-
 @dataclass(frozen=True)
 class _Draw:
     """Everything there is to choose from."""
@@ -308,7 +232,7 @@ class _Draw:
 
     def rendering(self, recording: Recording) -> Recording:
         """The recording with a piano and everything else."""
-        random = np.random.default_rng(_hash(self.seed, "rendering", recording.id))
+        random = np.random.default_rng(hash_of(self.seed, "rendering", recording.id))
         fonts = self.train if recording.split == "train" else self.held_out
         font = fonts[random.integers(len(fonts))]
         v = self.variations
@@ -342,8 +266,3 @@ class _Draw:
 
 def _factor(random: np.random.Generator, most: float) -> float:
     return round(float((1 + most) ** random.uniform(-1, 1)), 4)
-
-
-def _hash(seed: int, purpose: str, name: str) -> int:
-    text = f"{seed}/{purpose}/{name}".encode("utf-8", "surrogateescape")
-    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")

@@ -51,7 +51,7 @@ def record(
 ) -> Iterator[Waveform]:
     """Puts a sound in its room, adds noise and sets the level.
 
-    Memory does not grow with the length: the whole, whose level has to be known first, is in a temporary file meanwhile.
+    Memory does not grow with the length: the whole, whose level has to be known first, waits in a temporary file.
 
     Args:
       dry: blocks at 16 kHz.
@@ -84,7 +84,7 @@ def record(
 
 @lru_cache(maxsize=32)
 def load_response(path: str) -> tuple[Waveform, int]:
-    """A room response at 16 kHz, and its sample at which the direct path arrives: the first of a fifth of the peak or more.
+    """A room response at 16 kHz, and the sample of its direct path: the first of a fifth of the peak or more.
 
     Raises:
       InputError: the file is no audio, silent, or longer than 10 s.

@@ -50,11 +50,15 @@ def _write_midi(path: Path, notes: list[tuple[float, float, int, int]], pedal: t
 
 def _scale(path: Path) -> Path:
     # Gaps that are no multiple of the synthesiser's block of 64 frames.
-    rows = [(0.3 + 0.7137 * i, 0.6 + 0.7137 * i, 24 + 7 * i % 84, 45 + 13 * i % 70) for i in range(24)]
+    rows = [
+        (0.3 + 0.7137 * i, 0.6 + 0.7137 * i, 24 + 7 * i % 84, 45 + 13 * i % 70) for i in range(24)
+    ]
     return _write_midi(path, rows)
 
 
-def _one(folder: Path, soundfont: Path, variations: Variations = PLAIN, **options: object) -> Recording:
+def _one(
+    folder: Path, soundfont: Path, variations: Variations = PLAIN, **options: object
+) -> Recording:
     return read(str(folder), [str(soundfont)], variations=variations, **options).recordings[0]  # type: ignore[arg-type]
 
 
@@ -91,7 +95,12 @@ def test_keys_of_a_performance_never_overlap_and_lie_on_the_piano() -> None:
 def test_midi_holds_the_same_events_and_lets_the_pedal_go_at_the_end() -> None:
     rng = np.random.default_rng(3)
     onset = rng.uniform(0, 500, 2000)
-    notes = Notes(onset, onset + rng.exponential(1, 2000), rng.integers(21, 109, 2000), rng.integers(1, 128, 2000))
+    notes = Notes(
+        onset,
+        onset + rng.exponential(1, 2000),
+        rng.integers(21, 109, 2000),
+        rng.integers(1, 128, 2000),
+    )
     pedal = np.stack([np.sort(rng.uniform(0, 500, 301)), np.resize([127, 0], 301)], axis=1)
     performance = performance_of(notes, pedal, cents=-20.0)
     content = midi_bytes(performance, end=520.0)
@@ -127,9 +136,13 @@ def test_what_is_drawn_depends_on_seed_and_name_alone(tmp_path: Path, soundfont:
     three = read(str(tmp_path), [str(soundfont)], seed=5, variations=everything)
     (tmp_path / "a.mid").unlink()
     two = read(str(tmp_path), [str(soundfont)], seed=5, variations=everything)
-    assert [item.rendering for item in three.recordings[1:]] == [item.rendering for item in two.recordings]
+    assert [item.rendering for item in three.recordings[1:]] == [
+        item.rendering for item in two.recordings
+    ]
     other = read(str(tmp_path), [str(soundfont)], seed=6, variations=everything)
-    assert not {item.rendering for item in other.recordings} & {item.rendering for item in two.recordings}
+    assert not {item.rendering for item in other.recordings} & {
+        item.rendering for item in two.recordings
+    }
     assert {item.group for item in two.recordings} == {"TimGM6mb"}
 
 
@@ -156,7 +169,9 @@ def test_every_piano_at_hand_keeps_to_its_labels(tmp_path: Path, shared_dir: Pat
 
 
 @pytest.mark.parametrize("cents", [-40.0, 0.0, 40.0])
-def test_tuning_moves_the_pitch_and_not_the_time(tmp_path: Path, soundfont: Path, cents: float) -> None:
+def test_tuning_moves_the_pitch_and_not_the_time(
+    tmp_path: Path, soundfont: Path, cents: float
+) -> None:
     _write_midi(tmp_path / "a.mid", [(0.5, 2.5, 69, 90), (60.0, 61.0, 69, 90)])
     recording = _one(tmp_path, soundfont)
     rendering = dataclasses.replace(Rendering.of(recording), cents=cents)
@@ -206,14 +221,18 @@ def test_validation_pianos_are_kept_out_of_training(tmp_path: Path, soundfont: P
     options = {"validation_soundfonts": [str(copy)]}
     for seed in range(4):
         train = read(str(tmp_path), [str(soundfont), str(copy)], seed=seed, **options)
-        validation = read(str(tmp_path), [str(soundfont), str(copy)], seed=seed, split="validation", **options)
+        validation = read(
+            str(tmp_path), [str(soundfont), str(copy)], seed=seed, split="validation", **options
+        )
         assert [item.group for item in train.recordings] == ["TimGM6mb"]
         assert [item.group for item in validation.recordings] == ["copy"]
     with pytest.raises(InputError, match="to train on"):
         read(str(tmp_path), [str(copy)], **options)
 
 
-def test_errors_say_what_to_do(tmp_path: Path, soundfont: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_say_what_to_do(
+    tmp_path: Path, soundfont: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(InputError, match="no usable recording of rendered"):
         read(str(tmp_path), [str(soundfont)])
     _scale(tmp_path / "a.mid")

@@ -1,0 +1,204 @@
+"""Prepares a data set for training: 16 kHz mono FLAC with notes, in TFRecord shards.
+
+Usage:
+  bin/prepare --dataset maps|maestro|musicnet|folder --source FOLDER_OR_ARCHIVE --output FOLDER
+  bin/prepare --dataset rendered --midi FOLDER --soundfonts FILE_OR_FOLDER,... --output FOLDER
+  bin/prepare --describe FOLDER
+
+Interrupted at any moment and started again, it goes on where it was; a data set that is ready is left as it is. If the
+source or an option has changed since, it says so and does nothing: --overwrite starts anew.
+
+What is left out is listed with its reason in report.txt and report.json. Exit code 1 if a recording was left out
+because it is damaged or its labels are wrong; the rest is prepared all the same.
+
+Pipeline options of Apache Beam for other runners follow after two dashes:
+  bin/prepare ... --runner FlinkRunner -- --flink_master=host:8081 --environment_type=LOOPBACK
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from tfamt.commands.app import report, run
+from tfamt.errors import InputError
+
+if TYPE_CHECKING:
+    from pipelines.prepare import Summary
+    from pipelines.recordings import DataSet
+
+_DATASETS = ("maps", "maestro", "musicnet", "folder", "rendered")
+
+_DATASET = flags.DEFINE_enum("dataset", None, _DATASETS, "What is to be prepared.")
+_SOURCE = flags.DEFINE_string("source", None, "Folder or archive of the data set.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the prepared data set.")
+_SHARDS = flags.DEFINE_integer("shards", 32, "Files per split, at the most.", lower_bound=1)
+_WORKERS = flags.DEFINE_integer(
+    "workers", None, "Processes. Default: one for each core.", lower_bound=1
+)
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "Whether a data set prepared differently may be replaced."
+)
+_RUNNER = flags.DEFINE_string(
+    "runner", "DirectRunner", "Runner of Apache Beam. DirectRunner: this machine."
+)
+_DESCRIBE = flags.DEFINE_string(
+    "describe", None, "Tell what a prepared data set holds, and draw describe.png in it."
+)
+
+_VALIDATION_GROUPS = flags.DEFINE_list("validation_groups", [], "maps: pianos to validate on.")
+_MUSICNET_TEST = flags.DEFINE_enum(
+    "musicnet_test", "paper", ("paper", "official"), "musicnet: 3 or 10 recordings."
+)
+_VALIDATION_IDS = flags.DEFINE_list("validation_ids", [], "musicnet: recordings to validate on.")
+_VALIDATION_FRACTION = flags.DEFINE_float(
+    "validation_fraction", 0.1, "folder: share of pieces to validate on."
+)
+_TEST_FRACTION = flags.DEFINE_float("test_fraction", 0.1, "folder: share of pieces to test on.")
+_LICENCE = flags.DEFINE_string(
+    "licence", "unknown", "folder: what the manifest says of its licence."
+)
+
+_MIDI = flags.DEFINE_string(
+    "midi", None, "rendered: folder of MIDI files, or of MAESTRO with its table."
+)
+_SOUNDFONTS = flags.DEFINE_list("soundfonts", [], "rendered: SoundFonts, or folders of them.")
+_VALIDATION_SOUNDFONTS = flags.DEFINE_list(
+    "validation_soundfonts", [], "rendered: SoundFonts for validation and test only."
+)
+_SPLIT = flags.DEFINE_enum(
+    "split", "train", ("train", "validation", "test"), "rendered: split of MIDI without a table."
+)
+_PIECES = flags.DEFINE_integer(
+    "pieces", None, "rendered: how many MIDI files of each split. Default: all."
+)
+_ROOMS = flags.DEFINE_string("room_responses", None, "rendered: folder of room responses.")
+_SEED = flags.DEFINE_integer("seed", 0, "rendered: seed of all that is random.")
+_TRANSPOSITION = flags.DEFINE_integer("transposition", 3, "rendered: semitones, at the most.")
+_TEMPO = flags.DEFINE_float("tempo", 0.15, "rendered: faster or slower by this part, at the most.")
+_TOUCH = flags.DEFINE_float("touch", 0.3, "rendered: change of the velocity curve, at the most.")
+_TUNING = flags.DEFINE_float("tuning", 20.0, "rendered: cents, at the most.")
+_ROOM = flags.DEFINE_float("room", 0.7, "rendered: probability of a room.")
+_NOISE = flags.DEFINE_float("noise", 0.7, "rendered: probability of noise.")
+_LEVEL = flags.DEFINE_float("level", -18.0, "rendered: peak in dB of full scale, at the least.")
+
+
+def main(argv: list[str]) -> int:
+    """The command; returns its exit code."""
+    if _DESCRIBE.value:
+        return _describe(Path(_DESCRIBE.value))
+    if argv[1:] and _RUNNER.value == "DirectRunner":
+        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    dataset, output = _required(_DATASET), _required(_OUTPUT)
+    # On import Beam tells which of its clouds are not installed.
+    logging.disable(logging.WARNING)
+    from pipelines.prepare import prepare
+
+    options = _options(dataset)
+    data_set = _read(dataset, options)
+    for remark in data_set.remarks:
+        print(remark)
+    summary = prepare(
+        data_set,
+        output,
+        options,
+        shards=_SHARDS.value,
+        workers=_WORKERS.value or os.cpu_count() or 1,
+        overwrite=_OVERWRITE.value,
+        runner=_RUNNER.value,
+        beam_arguments=argv[1:],
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    _tell(summary, output)
+    for item in summary.left_out:
+        report(f"{item.name}: {item.reason}")
+    return 1 if summary.left_out else 0
+
+
+def _required(flag: flags.FlagHolder[str | None]) -> str:
+    if not flag.value:
+        raise InputError(f"--{flag.name} is missing")
+    return flag.value
+
+
+def _options(dataset: str) -> dict[str, Any]:
+    """The flags that say what the data set is made of; those of other data sets have no say."""
+    of_data_set: dict[str, list[flags.FlagHolder[Any]]] = {
+        "maps": [_SOURCE, _VALIDATION_GROUPS],
+        "maestro": [_SOURCE],
+        "musicnet": [_SOURCE, _MUSICNET_TEST, _VALIDATION_IDS],
+        "folder": [_SOURCE, _VALIDATION_FRACTION, _TEST_FRACTION, _LICENCE],
+        "rendered": [
+            *(_MIDI, _SOUNDFONTS, _VALIDATION_SOUNDFONTS, _SPLIT, _PIECES, _ROOMS, _SEED),
+            *(_TRANSPOSITION, _TEMPO, _TOUCH, _TUNING, _ROOM, _NOISE, _LEVEL),
+        ],
+    }
+    return {flag.name: flag.value for flag in [_DATASET, *of_data_set[dataset]]}
+
+
+def _read(dataset: str, options: dict[str, Any]) -> DataSet:
+    from pipelines import folder, maestro, maps, musicnet
+
+    if dataset == "rendered":
+        return _read_rendered(options)
+    source = _required(_SOURCE)
+    match dataset:
+        case "maps":
+            return maps.read(source, _VALIDATION_GROUPS.value)
+        case "maestro":
+            return maestro.read(source)
+        case "musicnet":
+            return musicnet.read(source, _MUSICNET_TEST.value, _VALIDATION_IDS.value)
+        case _:
+            fractions = _VALIDATION_FRACTION.value, _TEST_FRACTION.value
+            return folder.read(source, *fractions, _LICENCE.value)
+
+
+def _read_rendered(options: dict[str, Any]) -> DataSet:
+    from pipelines import rendered
+
+    names = ("transposition", "tempo", "touch", "tuning", "room", "noise", "level")
+    return rendered.read(
+        _required(_MIDI),
+        _SOUNDFONTS.value,
+        seed=_SEED.value,
+        split=_SPLIT.value,
+        validation_soundfonts=_VALIDATION_SOUNDFONTS.value,
+        rooms=_ROOMS.value,
+        variations=rendered.Variations(**{name: options[name] for name in names}),
+        pieces=_PIECES.value,
+    )
+
+
+def _tell(summary: Summary, output: str) -> None:
+    for split, item in summary.manifest["splits"].items():
+        if item["recordings"]:
+            print(
+                f"{split}: {item['recordings']} recordings, {item['hours']:.2f} hours, {item['notes']} notes"
+            )
+    if summary.manifest["left_out"]:
+        print(f"{summary.manifest['left_out']} left out: see {Path(output, 'report.txt')}")
+
+
+def _describe(folder: Path) -> int:
+    from pipelines.describe import draw, format_text, read_description
+
+    description = read_description(folder)
+    print(format_text(description))
+    draw(description, folder / "describe.png")
+    print(f"\nAs a picture: {folder / 'describe.png'}")
+    return 0
+
+
+def cli() -> None:
+    """Entry point of the console script."""
+    run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,258 @@
+"""Prepared data sets: a Beam pipeline from recordings to shards, and what is written about them.
+
+A prepared data set is a folder of shards (`pipelines.shards`) with
+
+- `plan.json`, written first: what it is made from, by which a changed source or option is noticed;
+- `report.json` and `report.txt`: everything that was left out, with its reason;
+- `manifest.json`, written last: its presence says that the data set is whole.
+
+All of it is the same, byte for byte, however often the work was interrupted and by however many workers it was done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.plan import FORMAT, Options, alone, make_plan, plan_shards, settle
+from pipelines.recordings import SPLITS, DataSet, LeftOut
+from pipelines.shards import ShardJob, read_index, write_shard
+from tfamt.errors import InputError
+from tfamt.files import atomic_write
+
+DEFAULT_SHARDS = 32
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came out.
+
+    Attributes:
+      manifest: content of manifest.json.
+      left_out: recordings that failed while they were prepared; those that the reader left out are not among them.
+    """
+
+    manifest: dict[str, Any]
+    left_out: Sequence[LeftOut]
+
+
+def prepare(
+    data_set: DataSet,
+    folder: str | os.PathLike[str],
+    options: Options,
+    *,
+    shards: int = DEFAULT_SHARDS,
+    workers: int = 1,
+    overwrite: bool = False,
+    runner: str = "DirectRunner",
+    beam_arguments: Sequence[str] = (),
+    progress: Callable[[str], None] = lambda _: None,
+) -> Summary:
+    """Prepares a data set, or finishes what was interrupted.
+
+    Args:
+      data_set: what to prepare.
+      folder: where to; created if need be. With other runners than DirectRunner all workers must see it, and the
+        recordings, under the same name.
+      options: what the reader was told; part of the plan and the manifest.
+      shards: files per split, at the most: no more than there are recordings.
+      workers: processes of the DirectRunner.
+      overwrite: whether what is there from another source or with other options may be deleted.
+      runner: a Beam runner. "DirectRunner" works on this machine.
+      beam_arguments: further pipeline options, as on a command line.
+      progress: is told of the progress now and then, a line each.
+
+    Raises:
+      InputError: there are no recordings, the folder holds something else or cannot be written, somebody else is
+        preparing it, the disk is full, or not one recording could be used.
+    """
+    if shards < 1 or workers < 1:
+        raise InputError(f"shards and workers must be at least 1. Received: {shards} and {workers}")
+    data_set.require_some(str(options.get("source", folder)))
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be created ({error.strerror})", path=target) from error
+    jobs = plan_shards(data_set, target, shards)
+    with alone(target):
+        settle(target, make_plan(data_set, options, shards), overwrite=overwrite)
+        unfinished = [job for job in jobs if read_index(job) is None]
+        with _watching(jobs, unfinished, progress):
+            if unfinished:
+                _run(unfinished, workers, runner, beam_arguments)
+        return _finish(data_set, target, options, jobs)
+
+
+def _run(jobs: Sequence[ShardJob], workers: int, runner: str, arguments: Sequence[str]) -> None:
+    """The pipeline. Each shard is one work item: whoever makes it needs nothing of the others."""
+    # Seconds, which whoever finds everything done, or makes a mistake, need not wait.
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+
+    options = list(arguments)
+    chosen: Any = runner
+    if runner == "DirectRunner":
+        # Beam's own choice under this name downloads a program when it runs.
+        chosen = FnApiRunner()
+        mode = "multi_processing" if workers > 1 else "in_memory"
+        options += [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
+        _let_workers_import()
+    try:
+        with _quiet(), beam.Pipeline(runner=chosen, options=PipelineOptions(options)) as pipeline:
+            _ = pipeline | _transform(jobs)
+    except Exception as error:
+        # What a worker raises arrives as text inside some other exception.
+        if found := re.search(r"InputError: (.+?)(?: \[while running|\\n|\n|$)", str(error)):
+            raise InputError(found[1].strip().removesuffix(".")) from error
+        raise
+
+
+def _transform(jobs: Sequence[ShardJob]) -> Any:
+    import apache_beam
+
+    steps: Any = apache_beam
+    # Without the reshuffle a runner may fuse the steps and give all shards to one worker.
+    return steps.Create(jobs) | steps.Reshuffle() | steps.Map(write_shard)
+
+
+def _let_workers_import() -> None:
+    """Worker processes find this package where it lies, installed or not."""
+    root = str(Path(__file__).resolve().parent.parent)
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if root not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, *paths]))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the logs of Beam and its worker processes off the screen, and lets this program's own lines through."""
+    logger, ours = logging.getLogger(), sys.stderr
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    ours.flush()
+    screen = os.dup(2)
+    with open(os.devnull, "w") as nowhere, open(screen, "w", buffering=1, closefd=False) as lines:
+        # Workers inherit the descriptor; Beam has no option for what they say before they are connected.
+        os.dup2(nowhere.fileno(), 2)
+        sys.stderr = lines
+        try:
+            yield
+        finally:
+            sys.stderr = ours
+            os.dup2(screen, 2)
+            os.close(screen)
+            logger.setLevel(level)
+
+
+@contextmanager
+def _watching(
+    jobs: Sequence[ShardJob], unfinished: Sequence[ShardJob], progress: Callable[[str], None]
+) -> Iterator[None]:
+    """Tells what is done, while the block runs: it looks for the files, since workers may be anywhere."""
+    total = sum(len(job.recordings) for job in unfinished)
+    done = sum(len(job.recordings) for job in jobs) - total
+    progress(f"{total} recordings in {len(unfinished)} shards to prepare, {done} are done")
+    stop, begin = threading.Event(), time.monotonic()
+
+    def watch() -> None:
+        told = 0
+        while not stop.wait(1.0):
+            ready = sum(len(job.recordings) for job in unfinished if job.index.exists())
+            if ready > told:
+                told = ready
+                seconds = (time.monotonic() - begin) / ready * (total - ready)
+                progress(f"{ready} of {total} recordings, about {_readable(seconds)} left")
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _readable(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+def _finish(data_set: DataSet, folder: Path, options: Options, jobs: Sequence[ShardJob]) -> Summary:
+    """Writes the report, then the manifest."""
+    indices = {job.name: read_index(job) for job in jobs}
+    if lost := sorted(name for name, index in indices.items() if index is None):
+        raise InputError(
+            f"these shards were not written: {', '.join(lost)}",
+            path=folder,
+            fix="All workers must see this folder under this name. Run the command again to make what is missing.",
+        )
+    found = {name: index for name, index in indices.items() if index is not None}
+    failed = sorted(LeftOut(**item) for index in found.values() for item in index["left_out"])
+    _write_report(folder, data_set, failed)
+    if not any(index["recordings"] for index in found.values()):
+        raise InputError(
+            f"not one of the {len(failed)} recordings could be used; the first: {failed[0].name}: {failed[0].reason}",
+            path=folder / "report.txt",
+        )
+    manifest = {
+        "format": FORMAT,
+        "data_set": data_set.name,
+        "licence": sorted({item.licence for item in data_set.recordings}),
+        "options": {**options},
+        "remarks": list(data_set.remarks),
+        "splits": {split: _summary_of(split, found) for split in SPLITS},
+        "left_out": len(data_set.left_out) + len(failed),
+        "shards": {
+            f"{name}.tfrecord": {key: index[key] for key in ("sha256", "bytes")}
+            for name, index in found.items()
+        },
+    }
+    atomic_write(
+        folder / "manifest.json", json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"
+    )
+    return Summary(manifest, failed)
+
+
+def _summary_of(split: str, indices: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    mine = [index for name, index in indices.items() if name.startswith(f"{split}-")]
+    groups: dict[str, int] = {}
+    for index in mine:
+        for entry in index["recordings"]:
+            groups[entry["group"]] = groups.get(entry["group"], 0) + 1
+    return {
+        "recordings": sum(len(index["recordings"]) for index in mine),
+        "hours": round(sum(index["seconds"] for index in mine) / 3600, 6),
+        "notes": sum(index["notes"] for index in mine),
+        "groups": dict(sorted(groups.items())),
+    }
+
+
+def _write_report(folder: Path, data_set: DataSet, failed: Sequence[LeftOut]) -> None:
+    parts = {"failed": failed, "not used": data_set.left_out}
+    content = {kind: [dataclasses.asdict(item) for item in items] for kind, items in parts.items()}
+    content["remarks"] = list(data_set.remarks)  # type: ignore[arg-type]
+    atomic_write(folder / "report.json", json.dumps(content, ensure_ascii=True, indent=1) + "\n")
+    lines = [*data_set.remarks]
+    lines += [
+        f"{kind}: {item.name}: {item.reason}" for kind, items in parts.items() for item in items
+    ]
+    text = "".join(f"{line}\n" for line in lines or ["Nothing was left out."])
+    atomic_write(folder / "report.txt", text.encode("utf-8", "backslashreplace"))
