@@ -100,9 +100,10 @@ def assign_weights(model: keras.Model, arrays: Arrays, path: str | os.PathLike[s
 
 def load_model(path: str | os.PathLike[str]) -> tuple[Config, keras.Model]:
     """The joint model with the weights of a file, and its config."""
+    config, arrays = load_weights(path)
+    # TensorFlow takes seconds to load: not before the file is known to be right.
     from tfamt.model import build_model
 
-    config, arrays = load_weights(path)
     model = build_model(config)
     assign_weights(model, arrays, path)
     return config, model
@@ -110,9 +111,10 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Config, keras.Model]:
 
 def load_transcriber(path: str | os.PathLike[str]) -> tuple[Config, keras.Model]:
     """Only what transcription needs: U-net 1 with its heads, spectrogram -> {head: roll}."""
+    config, arrays = load_weights(path)
+    # TensorFlow takes seconds to load: not before the file is known to be right.
     from tfamt.model import build_model
 
-    config, arrays = load_weights(path)
     model = build_model(
         dataclasses.replace(config, model=dataclasses.replace(config.model, reconstruction=False))
     )

@@ -1,0 +1,153 @@
+"""The training step against arithmetic by hand, and runs that stop and go on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfamt.config import Config, TrainingConfig, replace
+from tfamt.presets import preset
+from tfamt.training import Trainer, learning_rate
+from tfamt.weights import load_weights, named_weights
+
+# As small as a model of both halves can be: what is tested does not depend on its size, the time to build it does.
+SMALL = replace(
+    preset("tiny"), "model", channels=(4,), reconstruction_channels=(4,), context="none", second_pass=False
+)
+TINY = replace(SMALL, "training", steps=6, batch_size=2, learning_rate=1e-2)
+
+
+def _batches(first: int = 0) -> Iterator[dict[str, tf.Tensor]]:
+    for step in itertools.count(first):
+        random = np.random.default_rng(step)
+        roll = (random.random((2, 32, 88)) < 0.1).astype(np.float32)
+        spectrogram = random.random((2, 32, 229), np.float32)
+        yield {"spectrogram": tf.constant(spectrogram), "pianoroll": tf.constant(roll)}
+
+
+def _trainer(config: Config, folder: Path) -> Trainer:
+    return Trainer(config, folder, tf.distribute.get_strategy())
+
+
+def _weights(trainer: Trainer) -> dict[str, np.ndarray]:
+    return {name: np.asarray(weight) for name, weight in named_weights(trainer.model).items()}
+
+
+def test_the_papers_schedule() -> None:
+    rate = learning_rate(TrainingConfig())
+    assert [float(rate(step)) for step in (0, 9_999, 10_000, 25_000)] == pytest.approx(
+        [6e-4, 6e-4, 6e-4 * 0.98, 6e-4 * 0.98**2]
+    )
+
+
+def test_cosine_with_warm_up() -> None:
+    rate = learning_rate(TrainingConfig(steps=100, learning_rate=1.0, schedule="cosine", warmup_steps=10))
+    # 0.5 (1 + cos(pi s / 100)), times (s + 1) / 10 at first.
+    assert [float(rate(step)) for step in (0, 50, 100)] == pytest.approx([0.1, 0.5, 0.0], abs=1e-6)
+    assert float(rate(4)) == pytest.approx(0.5 * 0.5 * (1 + np.cos(0.04 * np.pi)))
+
+
+def test_adams_first_step_moves_every_weight_by_the_learning_rate(tmp_path: Path) -> None:
+    config = replace(TINY, "training", schedule="exponential", learning_rate=1e-3)
+    trainer = _trainer(config, tmp_path)
+    before = [variable.numpy() for variable in trainer.model.trainable_variables]
+    trainer.train_step(next(_batches()))
+    after = [variable.numpy() for variable in trainer.model.trainable_variables]
+    moves = np.concatenate([np.abs(a - b).ravel() for a, b in zip(after, before, strict=True)])
+    # m / sqrt(v) is the gradient's sign; only gradients next to Adam's epsilon (1e-7) move it less.
+    assert moves.max() == pytest.approx(1e-3, rel=1e-3)
+    assert np.median(moves) == pytest.approx(1e-3, rel=5e-2)
+    assert trainer.step == 1
+
+
+def test_loss_is_the_weighted_sum_of_its_terms(tmp_path: Path) -> None:
+    weighted = replace(TINY, "loss", pianoroll=2.0, reconstruction=10.0)
+    trainer = _trainer(weighted, tmp_path)
+    scalars = {name: float(value) for name, value in trainer.train_step(next(_batches())).items()}
+    assert set(scalars) == {"loss", "gradient_norm", "pianoroll", "reconstruction"}
+    assert scalars["loss"] == pytest.approx(2 * scalars["pianoroll"] + 10 * scalars["reconstruction"], rel=1e-5)
+
+
+def test_clipping_comes_before_the_update(tmp_path: Path) -> None:
+    # Adam's step hides the gradient's scale; its first moment, variable 1 behind the step count, shows it.
+    steps = {}
+    for norm in (1e-4, 1e4):
+        trainer = _trainer(replace(TINY, "training", clip_norm=norm), tmp_path / str(norm))
+        first = next(_batches())
+        scalars = trainer.train_step(first)
+        steps[norm] = np.asarray(trainer.optimizer.variables[1])
+        assert float(scalars["gradient_norm"]) > 1e-3
+    # The first moment is 0.1 x the clipped gradient.
+    ratio = np.abs(steps[1e-4]).sum() / np.abs(steps[1e4]).sum()
+    assert ratio == pytest.approx(1e-4 / float(scalars["gradient_norm"]), rel=1e-3)
+
+
+def test_moving_average(tmp_path: Path) -> None:
+    trainer = _trainer(replace(TINY, "training", ema=0.9), tmp_path)
+    name = "transcriber/pianoroll/kernel"
+    values = [_weights(trainer)[name]]
+    batches = _batches()
+    for _ in range(3):
+        trainer.train_step(next(batches))
+        values.append(_weights(trainer)[name])
+    average = values[0]
+    for step, value in enumerate(values[1:]):
+        decay = min(0.9, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * value
+    np.testing.assert_allclose(trainer.averaged_weights()[name], average, atol=1e-6)
+
+
+def test_a_run_that_stops_and_goes_on_ends_like_one_that_does_not(tmp_path: Path) -> None:
+    ignore = lambda step, scalars: None  # noqa: E731
+    undisturbed = _trainer(replace(TINY, "training", ema=0.5), tmp_path / "a")
+    undisturbed.train(_batches(), report=ignore)
+
+    config = replace(TINY, "training", ema=0.5)
+    stopped = _trainer(config, tmp_path / "b")
+
+    def stop(step: int, scalars: object) -> None:
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped.train(_batches(), report=stop, report_steps=1, checkpoint_seconds=0.0)
+    resumed = _trainer(config, tmp_path / "b")
+    assert resumed.restore()
+    assert resumed.step == 3
+    resumed.train(_batches(3), report=ignore)
+
+    for name, value in _weights(undisturbed).items():
+        np.testing.assert_array_equal(_weights(resumed)[name], value, err_msg=name)
+    _, ours = load_weights(tmp_path / "a" / "weights.npz")
+    _, theirs = load_weights(tmp_path / "b" / "weights.npz")
+    for name, value in ours.items():
+        np.testing.assert_array_equal(theirs[name], value, err_msg=name)
+
+
+def test_reports_and_event_files(tmp_path: Path) -> None:
+    reports: list[tuple[int, dict[str, float]]] = []
+    trainer = _trainer(TINY, tmp_path)
+    trainer.train(
+        _batches(),
+        report=lambda step, scalars: reports.append((step, scalars)),
+        validate=lambda _: {"validation_note_f1": 0.25},
+        report_steps=4,
+        validate_steps=3,
+    )
+    assert [step for step, _ in reports] == [3, 4, 6, 6]
+    assert reports[0][1] == {"validation_note_f1": 0.25}
+    assert Config.from_json((tmp_path / "config.json").read_text()) == TINY
+    events = {}
+    for file in (tmp_path / "logs").iterdir():
+        for record in tf.data.TFRecordDataset(str(file)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                events[event.step, value.tag] = float(tf.make_ndarray(value.tensor))
+    assert events[3, "validation/validation_note_f1"] == 0.25
+    assert events[4, "train/loss"] == pytest.approx(reports[1][1]["loss"])
+    assert events[6, "train/learning_rate"] == pytest.approx(0.0, abs=1e-3)

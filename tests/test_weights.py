@@ -1,0 +1,88 @@
+"""Weights files: round trip, and what is refused."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfamt.config import replace
+from tfamt.errors import InputError
+from tfamt.model import build_model
+from tfamt.presets import preset
+from tfamt.weights import assign_weights, load_model, load_transcriber, load_weights, named_weights, save_weights
+
+TINY = preset("tiny")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.npz"
+    model = build_model(TINY)
+    save_weights(path, TINY, {name: np.asarray(weight) for name, weight in named_weights(model).items()})
+    return path
+
+
+def test_a_loaded_model_gives_the_same_outputs(saved: Path) -> None:
+    config, first = load_model(saved)
+    _, second = load_model(saved)
+    assert config == TINY
+    spectrogram = np.random.default_rng(0).random((2, 40, 229), np.float32)
+    ours, theirs = first(spectrogram, training=False), second(spectrogram, training=False)
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+    _, transcriber = load_transcriber(saved)
+    np.testing.assert_array_equal(transcriber(spectrogram, training=False)["pianoroll"], ours["pianoroll"])
+
+
+def test_names_tell_submodel_and_layer(saved: Path) -> None:
+    with np.load(saved, allow_pickle=False) as stored:
+        assert stored["transcriber/pianoroll/kernel"].shape == (32, 88)
+        assert stored["reconstructor/to_bins/bias"].shape == (229,)
+
+
+def test_weights_of_another_config(saved: Path) -> None:
+    _, arrays = load_weights(saved)
+    wider = build_model(replace(TINY, "model", channels=(6, 8)))
+    with pytest.raises(InputError, match="another config: 0 missing, 0 unknown, 41 of another shape, such as transcriber/unet1_down0_conv0/kernel"):
+        assign_weights(wider, arrays, saved)
+    baseline = build_model(replace(TINY, "model", reconstruction=False))
+    with pytest.raises(InputError, match="another config: 0 missing, [0-9]+ unknown"):
+        assign_weights(baseline, arrays, saved)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04 cut short"])
+def test_what_is_no_weights_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "weights.npz"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"weights\.npz: is not a weights file of tfamt"):
+        load_weights(path)
+
+
+def test_truncated(saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "weights.npz"
+    path.write_bytes(saved.read_bytes()[:-100])
+    with pytest.raises(InputError, match="is not a weights file of tfamt"):
+        load_weights(path)
+
+
+def test_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        load_weights(tmp_path / "none.npz")
+
+
+class _Bomb:
+    def __reduce__(self):
+        return Path.touch, (Path("exploded"),)
+
+
+def test_nothing_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("objects.npz", config=np.array([_Bomb()], dtype=object))
+    Path("plain.npz").write_bytes(pickle.dumps(_Bomb()))
+    for name in ("objects.npz", "plain.npz"):
+        with pytest.raises(InputError, match="is not a weights file of tfamt"):
+            load_weights(name)
+    assert not Path("exploded").exists()
