@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -111,8 +112,14 @@ def _run(jobs: Sequence[ShardJob], workers: int, runner: str, arguments: Sequenc
         options += [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
         _let_workers_import()
     try:
-        with _quiet(), beam.Pipeline(runner=chosen, options=PipelineOptions(options)) as pipeline:
+        with (
+            _quiet(),
+            _mourning(),
+            beam.Pipeline(runner=chosen, options=PipelineOptions(options)) as pipeline,
+        ):
             _ = pipeline | _transform(jobs)
+    except InputError:
+        raise
     except Exception as error:
         # What a worker raises arrives as text inside some other exception.
         if found := re.search(r"InputError: (.+?)(?: \[while running|\\n|\n|$)", str(error)):
@@ -134,6 +141,39 @@ def _let_workers_import() -> None:
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if root not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, *paths]))
+
+
+@contextmanager
+def _mourning() -> Iterator[None]:
+    """Ends the block when a worker process dies (out of memory, most likely): Beam would wait for it for ever.
+
+    Raises:
+      InputError: one has died.
+    """
+    deaths: list[str] = []
+    before = threading.excepthook
+
+    def listen(arguments: threading.ExceptHookArgs) -> None:
+        text = str(arguments.exc_value)
+        if not text.startswith("Worker subprocess exited"):
+            # That the connection to it broke is no news.
+            return
+        deaths.append(text)
+        # Of what wakes a main thread that waits for a lock, only a signal is real enough.
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.excepthook = listen
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if not deaths:
+            raise
+        raise InputError(
+            f"a worker process died ({deaths[0].removeprefix('Worker subprocess ')})",
+            fix="If memory ran out, take fewer --workers. What is done stays: the same command goes on from there.",
+        ) from error
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager

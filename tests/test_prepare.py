@@ -283,3 +283,24 @@ def test_polyphony_worked_by_hand() -> None:
     # 0: 0-1; 1: 1-1.5, 2-3 and 3.5-4; 2: 1.75-2 and 3-3.5; 3: 1.5-1.75, in seconds of 16,000 samples.
     assert polyphony_of(notes, 64_000) == {0: 16_000, 1: 32_000, 2: 12_000, 3: 4_000}
     assert polyphony_of(Notes.empty(), 100) == {0: 100}
+
+
+def _children(process: int) -> list[int]:
+    tasks = Path(f"/proc/{process}/task").glob("*/children")
+    found = [int(child) for task in tasks for child in task.read_text().split()]
+    return found + [grandchild for child in found for grandchild in _children(child)]
+
+
+def test_a_worker_that_dies_is_an_error_and_not_a_wait(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    process = subprocess.Popen(
+        _command(source, output, "--workers=2"), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not list(output.glob(".*.tfrecord")):
+        time.sleep(0.01)
+    # Each is a shell with the worker below it.
+    os.kill(_children(process.pid)[-1], signal.SIGKILL)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "error: a worker process died" in told
+    assert "Traceback" not in told
