@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from tests.authors_network import load_weights
-from tfamt.model import build_model, spectrogram_layer
+from tfamt.config import Config, ModelConfig, SpectrogramConfig
+from tfamt.model import FEATURE_MAP, build_frontend, build_model, spectrogram_layer
 from tfamt.presets import preset
 
 KINDS = ("mel", "cqt")
@@ -55,3 +57,97 @@ def test_every_output_equals_the_authors(shared_dir: Path, kind: str) -> None:
     for name in ("pianoroll", "reconstruction", "pianoroll_second_pass"):
         ours = outputs[name][0].numpy()
         np.testing.assert_allclose(ours, golden[name], rtol=0, atol=1e-4, err_msg=name)
+
+
+def _outputs(config: Config, spectrogram: np.ndarray) -> dict[str, np.ndarray]:
+    """Of a model with fixed random weights whose normalisation has seen something."""
+    keras.utils.set_random_seed(1)
+    model = build_model(config)
+    random = np.random.default_rng(0)
+    for _ in range(3):
+        model(random.random((2, 40, config.spectrogram.bins), np.float32), training=True)
+    return {name: value.numpy() for name, value in model(spectrogram, training=False).items()}
+
+
+CQT = SpectrogramConfig(kind="cqt", bins=176, low_hz=27.5)
+HEADS = ("pianoroll", "onset", "offset", "velocity")
+
+
+def test_shared_heads_transpose_with_the_music() -> None:
+    settings = ModelConfig(
+        channels=(4,), features=2, feature_activation="leaky_relu", context_units=4, heads=HEADS, heads_by="pitch",
+        reconstruction=False,
+    )  # fmt: skip
+    config = Config(spectrogram=CQT, model=settings)
+    spectrogram = np.random.default_rng(1).random((1, 24, 176), np.float32)
+    outputs = _outputs(config, spectrogram)
+    # Two bins are a semitone, and one step of the only level.
+    transposed = _outputs(config, np.roll(spectrogram, 2, axis=2))
+    for head in HEADS:
+        inside = outputs[head][:, :, 10:77]
+        np.testing.assert_allclose(transposed[head][:, :, 11:78], inside, rtol=0, atol=0.02 * inside.std())
+
+
+@pytest.mark.parametrize("context", ["conv", "none"])
+def test_a_longer_recording_does_not_change_what_came_long_before(context: str) -> None:
+    config = Config(model=ModelConfig(channels=(4, 4), context=context, context_units=8, reconstruction=False))
+    spectrogram = np.random.default_rng(2).random((1, 96, 229), np.float32)
+    whole, part = _outputs(config, spectrogram), _outputs(config, spectrogram[:, :64])
+    assert whole["pianoroll"].shape == (1, 96, 88)
+    np.testing.assert_allclose(whole["pianoroll"][:, :32], part["pianoroll"][:, :32], atol=1e-5)
+    assert np.abs(whole["pianoroll"][:, 60:64] - part["pianoroll"][:, 60:64]).max() > 1e-6
+
+
+def test_the_lstm_sees_the_whole_recording() -> None:
+    config = Config(model=ModelConfig(channels=(4,), context="bilstm", context_units=8, reconstruction=False))
+    spectrogram = np.random.default_rng(3).random((1, 64, 229), np.float32)
+    changed = spectrogram.copy()
+    changed[:, -1] = 0
+    difference = np.abs(_outputs(config, spectrogram)["pianoroll"] - _outputs(config, changed)["pianoroll"])
+    assert difference[:, 40].max() > 0
+
+
+def test_what_the_second_network_sees_is_a_choice() -> None:
+    settings = ModelConfig(
+        channels=(4,), context="none", heads=("pianoroll", "onset"), reconstruction_channels=(4,),
+        reconstruction_inputs=("onset",), second_pass=False,
+    )  # fmt: skip
+    model = build_model(Config(model=settings))
+    spectrogram = np.random.default_rng(4).random((1, 32, 229), np.float32)
+    assert set(model(spectrogram)) == {"pianoroll", "onset", "reconstruction"}
+    before = model(spectrogram, training=False)
+    dense = model.get_layer("transcriber").get_layer("pianoroll")
+    dense.set_weights([weight + 1 for weight in dense.get_weights()])
+    after = model(spectrogram, training=False)
+    assert np.abs(after["pianoroll"] - before["pianoroll"]).max() > 0.1
+    np.testing.assert_array_equal(after["reconstruction"], before["reconstruction"])
+
+
+@pytest.mark.parametrize("frames", [1, 2, 15, 17, 50])
+def test_any_number_of_frames(frames: int) -> None:
+    model = build_model(preset("tiny"))
+    spectrogram = np.random.default_rng(5).random((1, frames, 229), np.float32)
+    outputs = model(spectrogram, training=False)
+    assert {name: value.shape for name, value in outputs.items()} == {
+        "pianoroll": (1, frames, 88),
+        "pianoroll_second_pass": (1, frames, 88),
+        "reconstruction": (1, frames, 229),
+    }
+    assert all(np.isfinite(value).all() for value in outputs.values())
+
+
+def test_the_feature_map_is_the_authors(shared_dir: Path) -> None:
+    golden = _golden(shared_dir, "mel")
+    model = build_model(preset("icpr2020_mel"))
+    load_weights(model, {name[2:]: value for name, value in golden.items() if name.startswith("w/")})
+    transcriber = model.get_layer("transcriber")
+    look = keras.Model(transcriber.inputs[0], transcriber.get_layer(FEATURE_MAP).output)
+    ours = look(golden["input_spectrogram"][None])[0, :, :, 0].numpy()
+    np.testing.assert_allclose(ours, golden["feature_1"], rtol=0, atol=1e-4)
+
+
+def test_frontend_equals_the_authors_input(shared_dir: Path) -> None:
+    golden = _golden(shared_dir, "cqt")
+    scaled = build_frontend(preset("icpr2020_cqt").spectrogram)(golden["waveform"][None])[0].numpy()
+    # The authors' raw spectrogram has a frame more, which the range may come from.
+    np.testing.assert_allclose(scaled, golden["input_spectrogram"], rtol=0, atol=1e-3)

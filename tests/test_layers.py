@@ -1,0 +1,160 @@
+"""Layers against plain numpy, known answers, and their own configs."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from tfamt.config import SpectrogramConfig
+from tfamt.layers.cqt import ConstantQ
+from tfamt.layers.lstm import BidirectionalLSTM
+from tfamt.layers.mel import MelSpectrogram, mel_filters
+from tfamt.layers.scaling import MinMaxScaling, PeakScaling
+from tfamt.layers.unet import CropLike, PadFrames, UpsampleLike
+from tfamt.model import build_frontend
+
+RATE = 16000
+
+
+def _sine(hz: float, seconds: float = 2.0) -> np.ndarray:
+    return np.sin(2 * np.pi * hz * np.arange(int(RATE * seconds)) / RATE).astype(np.float32)[None]
+
+
+@pytest.mark.parametrize("note", [0, 24, 60, 87])
+def test_a_tone_peaks_in_its_constant_q_bin(note: int) -> None:
+    hz = 27.5 * 2 ** (note / 12)
+    spectrum = ConstantQ()(_sine(hz))[0, 30].numpy()
+    assert spectrum.argmax() == 2 * note
+
+
+def test_shorter_kernels_are_wider_in_frequency() -> None:
+    full = ConstantQ()(_sine(440.0))[0, 30].numpy()
+    half = ConstantQ(filter_scale=0.5)(_sine(440.0))[0, 30].numpy()
+    assert full.argmax() == half.argmax() == 96  # A4: 48 semitones above A0, two bins each
+    # Two semitones away a Hann window of the full length has its zero, one of half the length does not.
+    assert half[100] / half[96] > 5 * full[100] / full[96]
+
+
+@pytest.mark.parametrize("hz", [100.0, 440.0, 1000.0, 5000.0])
+def test_a_tone_peaks_in_its_mel_bin(hz: float) -> None:
+    spectrum = MelSpectrogram()(_sine(hz))[0, 30].numpy()
+    filters = mel_filters(RATE, 2048, 229, 30.0, 8000.0)
+    centres = filters.argmax(axis=1) * RATE / 2048
+    assert abs(centres[spectrum.argmax()] - hz) < max(20.0, 0.02 * hz)
+
+
+def test_mel_spectrogram_equals_plain_numpy() -> None:
+    waveform = np.random.default_rng(0).normal(0, 0.1, 5000).astype(np.float32)
+    padded = np.pad(waveform.astype(np.float64), 1024, mode="reflect")
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(2048) / 2048)
+    frames = [padded[start : start + 2048] * hann for start in range(0, 5000, 512)]
+    power = np.abs(np.fft.rfft(frames)) ** 2
+    expected = power @ mel_filters(RATE, 2048, 229, 30.0, 8000.0).T
+    ours = MelSpectrogram()(waveform[None])[0].numpy()
+    np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-6 * expected.max())
+
+
+def test_mel_filters_of_slaneys_scale() -> None:
+    # 3 filters from 0 to 1000 Hz, where the scale is linear: edges 0, 250, 500, 750, 1000 Hz, height 2 / width.
+    filters = mel_filters(4000, 160, 3, 0.0, 1000.0)
+    assert filters.shape == (3, 81)
+    assert filters[0, [0, 5, 10, 15, 20]] == pytest.approx([0, 0.002, 0.004, 0.002, 0])
+    assert filters[2, [20, 25, 30, 35, 40]] == pytest.approx([0, 0.002, 0.004, 0.002, 0])
+
+
+def test_min_max_scaling() -> None:
+    window = np.array([[[1.0, 1e-5], [0.1, 0.0]]], np.float32)
+    logarithms = np.log(window + 1e-5)
+    low, high = np.log(1e-5), np.log(1 + 1e-5)
+    np.testing.assert_allclose(MinMaxScaling()(window), (logarithms - low) / (high - low), atol=1e-6)
+    assert not MinMaxScaling()(np.zeros((2, 3, 4), np.float32)).numpy().any()
+    # Each window has its own range.
+    both = MinMaxScaling()(np.concatenate([window, 7 * window])).numpy()
+    assert both.min(axis=(1, 2)).tolist() == [0.0, 0.0]
+    assert both.max(axis=(1, 2)).tolist() == [1.0, 1.0]
+
+
+def test_peak_scaling() -> None:
+    window = np.array([[[1.0, 0.1, 1e-4, 1e-9, 0.0]]], np.float32)
+    # 0, -10, -40, and beyond -80 dB.
+    np.testing.assert_allclose(PeakScaling()(window), [[[1.0, 0.875, 0.5, 0.0, 0.0]]], atol=1e-6)
+    np.testing.assert_allclose(PeakScaling()(1e-3 * window), PeakScaling()(window), atol=1e-6)
+    silent = np.full((1, 1, 2), 1e-9, np.float32)
+    # -30 dB below the level that counts as quiet, and no more.
+    np.testing.assert_allclose(PeakScaling()(silent), 1 - 30 / 80, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["mel", "cqt"])
+@pytest.mark.parametrize("samples", [1, 160, 512, 513, 16000])
+def test_frontend_gives_the_frames_that_lie_in_the_audio(kind: str, samples: int) -> None:
+    config = SpectrogramConfig() if kind == "mel" else SpectrogramConfig(kind="cqt", bins=176, low_hz=27.5)
+    waveform = np.random.default_rng(1).normal(0, 0.1, (2, samples)).astype(np.float32)
+    scaled = build_frontend(config)(waveform).numpy()
+    assert scaled.shape == (2, -(-samples // 512), config.bins)
+    assert np.isfinite(scaled).all()
+    assert 0.0 <= scaled.min() < scaled.max() <= 1.0
+
+
+def test_silence_is_defined() -> None:
+    for scaling in ("minmax", "peak"):
+        assert np.isfinite(build_frontend(SpectrogramConfig(scaling=scaling))(np.zeros((1, 9000), np.float32))).all()
+
+
+def test_lstm_equals_plain_numpy() -> None:
+    layer = BidirectionalLSTM(3)
+    inputs = np.random.default_rng(2).normal(size=(2, 5, 4)).astype(np.float32)
+    ours = layer(inputs).numpy()
+    kernel, recurrent, bias, recurrent_bias = (weight.numpy() for weight in layer.weights)
+
+    def sigmoid(x: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-x))
+
+    expected = np.zeros((2, 5, 6))
+    for way, times in enumerate((range(5), reversed(range(5)))):
+        hidden, cell = np.zeros((2, 3)), np.zeros((2, 3))
+        for time in times:
+            gates = inputs[:, time] @ kernel[way] + hidden @ recurrent[way] + bias[way] + recurrent_bias[way]
+            into, forget, candidate, out = np.split(gates, 4, axis=-1)
+            cell = sigmoid(forget) * cell + sigmoid(into) * np.tanh(candidate)
+            hidden = sigmoid(out) * np.tanh(cell)
+            expected[:, time, way * 3 : way * 3 + 3] = hidden
+    np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
+def test_upsampling_by_hand() -> None:
+    layer = UpsampleLike()
+    x = np.array([[[[1.0], [2.0]]]], np.float32)  # one row, two columns
+    layer([x, np.zeros((1, 3, 5, 1), np.float32)])
+    layer.set_weights([np.array([[10.0, 20.0, 30.0, 40.0]]), np.array([1.0])])
+    enlarged = layer([x, np.zeros((1, 3, 5, 7), np.float32)])[0, :, :, 0].numpy()
+    # Each pixel becomes a block (10 20 / 30 40) times its value; what is not reached holds the bias alone.
+    np.testing.assert_array_equal(enlarged, [[11, 21, 21, 41, 1], [31, 41, 61, 81, 1], [1, 1, 1, 1, 1]])
+
+
+def test_padding_and_cropping() -> None:
+    image = np.arange(1, 7, dtype=np.float32).reshape(1, 3, 2, 1)
+    padded = PadFrames(4)(image)
+    np.testing.assert_array_equal(padded[0, :, :, 0], [[1, 2], [3, 4], [5, 6], [0, 0]])
+    np.testing.assert_array_equal(PadFrames(2)(image), image)
+    np.testing.assert_array_equal(CropLike()([padded, image]), image)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (MelSpectrogram(window=1024, hop=256, bins=40, low_hz=50.0, high_hz=4000.0), (1, 4000)),
+        (ConstantQ(hop=256, bins=30, bins_per_octave=12, low_hz=110.0, filter_scale=0.7), (1, 4000)),
+        (MinMaxScaling(), (1, 5, 6)),
+        (PeakScaling(range_db=60.0, quietest=1e-3), (1, 5, 6)),
+        (PadFrames(9), (1, 5, 6, 1)),
+        (BidirectionalLSTM(4), (1, 5, 6)),
+    ],
+)
+def test_a_layer_made_from_its_config_does_the_same(layer: keras.layers.Layer, shape: tuple[int, ...]) -> None:
+    inputs = np.random.default_rng(3).random(shape, np.float32)
+    expected = layer(inputs)
+    again = keras.layers.deserialize(keras.layers.serialize(layer))
+    again(inputs)
+    again.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(again(inputs), expected)
