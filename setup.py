@@ -83,6 +83,7 @@ setup(
     entry_points={
         "console_scripts": [
             "tfamt-evaluate = tfamt.commands.evaluate:cli",
+            "tfamt-prepare = pipelines.commands.prepare:cli",
             "tfamt-train = pipelines.commands.train:cli",
             "tfamt-transcribe = tfamt.commands.transcribe:cli",
         ]

@@ -2,9 +2,9 @@
 
 Usage: python examples/make_example.py [FOLDER]
 
-J. S. Bach, Prelude in C major BWV 846 (The Well-Tempered Clavier I, 1722; in the public domain), bars 1 to 11 and a closing
-chord. Writes reference/prelude.mid, from which the sound is made, and prelude.ogg. Needs the command fluidsynth and the
-SoundFont FluidR3_GM (MIT licence): Debian packages fluidsynth and fluid-soundfont-gm.
+J. S. Bach, Prelude in C major BWV 846 (The Well-Tempered Clavier I, 1722; in the public domain), bars 1 to 11
+and a closing chord. Writes reference/prelude.mid, from which the sound is made, and prelude.ogg. Needs the command
+fluidsynth and the SoundFont FluidR3_GM (MIT licence): Debian packages fluidsynth and fluid-soundfont-gm.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def render(midi_file: Path, sound_file: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder, "sound.wav")
         options = ["-ni", "-q", "-g", "0.6", "-r", str(SAMPLE_RATE), "-F", str(wav)]
-        subprocess.run([fluidsynth, *options, str(SOUNDFONT), str(midi_file)], check=True, timeout=120)
+        subprocess.run(
+            [fluidsynth, *options, str(SOUNDFONT), str(midi_file)], check=True, timeout=120
+        )
         samples, _ = soundfile.read(wav, dtype="float32")
     samples = samples[: int(seconds * SAMPLE_RATE)]
     samples *= PEAK / np.abs(samples).max()

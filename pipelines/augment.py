@@ -67,7 +67,9 @@ def build_augment(
     import tensorflow as tf
 
     if config.reverb and not responses:
-        raise InputError("augment_reverb needs room responses", fix="Give their folder with --room_responses.")
+        raise InputError(
+            "augment_reverb needs room responses", fix="Give their folder with --room_responses."
+        )
 
     def augment(waveform: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         seeds = tf.unstack(tf.random.split(seed, 5))
@@ -85,17 +87,18 @@ def build_augment(
 
 
 def read_responses(folder: str) -> list[NDArray[np.float32]]:
-    """The room responses in a folder: every sound file in it, as `tfamt.audio` reads them.
+    """The room responses in a folder: every sound file in it, from the direct sound on.
 
     Raises:
-      InputError: the folder holds none, or one of them cannot be read.
+      InputError: the folder holds none, or one of them cannot be used.
     """
-    from tfamt.audio import read
+    from pipelines.room import load_response
 
     files = sorted(path for path in Path(folder).glob("*") if path.suffix in (".flac", ".wav"))
     if not files:
         raise InputError("holds no room response (.flac or .wav)", path=folder)
-    return [read(path)[:LONGEST_RESPONSE] for path in files]
+    responses = (load_response(str(path)) for path in files)
+    return [response[direct:][:LONGEST_RESPONSE] for response, direct in responses]
 
 
 def equalize(waveform: tf.Tensor, seed: tf.Tensor, reach_db: float, sample_rate: int) -> tf.Tensor:

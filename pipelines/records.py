@@ -50,7 +50,6 @@ class Segment:
     audio: NDArray[np.int16]
     notes: Notes
 
-
     @property
     def start(self) -> int:
         """The segment's first sample, counted from the recording's first."""

@@ -94,7 +94,9 @@ def training_plan(
         order = random.permutation(len(windows))
         seeds = random.integers(0, 2**31, len(windows))
         for position in order[skip:]:
-            yield WindowSpec(int(recordings[position]), int(windows[position]), int(seeds[position]))
+            yield WindowSpec(
+                int(recordings[position]), int(windows[position]), int(seeds[position])
+            )
         skip = 0
 
 
@@ -138,7 +140,12 @@ def window_dataset(
             yield spec.recording, spec.start, spec.seed, item.shard, item.size, offsets
 
     def cut(
-        recording: tf.Tensor, start: tf.Tensor, seed: tf.Tensor, shard: tf.Tensor, size: tf.Tensor, offsets: tf.Tensor
+        recording: tf.Tensor,
+        start: tf.Tensor,
+        seed: tf.Tensor,
+        shard: tf.Tensor,
+        size: tf.Tensor,
+        offsets: tf.Tensor,
     ) -> tf.data.Dataset:
         span = tf.data.FixedLengthRecordDataset(
             shard, offsets[-1] - offsets[0], offsets[0], size - offsets[-1]
@@ -165,7 +172,14 @@ def window_dataset(
         return {"waveform": waveform, **rolls, "recording": recording, "start": start}
 
     int64 = tf.TensorSpec([], tf.int64)
-    signature = (int64, int64, int64, tf.TensorSpec([], tf.string), int64, tf.TensorSpec([None], tf.int64))
+    signature = (
+        int64,
+        int64,
+        int64,
+        tf.TensorSpec([], tf.string),
+        int64,
+        tf.TensorSpec([None], tf.int64),
+    )
     return tf.data.Dataset.from_generator(spans, output_signature=signature).interleave(
         cut, cycle_length=8, block_length=1, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )

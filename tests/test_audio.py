@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.conftest import ROOT
 from tfamt import audio
 from tfamt.errors import InputError
 
@@ -211,13 +212,13 @@ def test_files_are_closed(tmp_path: Path) -> None:
 def peak_memory(path: Path) -> float:
     """MB of a process that reads a file in blocks (and does not need TensorFlow for it)."""
     code = (
-        "import resource, sys; from tfamt import audio\n"
+        "import sys; from tests.memory import peak_megabytes; from tfamt import audio\n"
         "count = sum(len(block) for block in audio.read_blocks(sys.argv[1]))\n"
         "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
-        "print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "print(count, peak_megabytes())"
     )
     command = [sys.executable, "-c", code, os.fspath(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     count, megabytes = done.stdout.split()
     assert int(count) == audio.probe(path).num_samples
     return float(megabytes)

@@ -21,11 +21,19 @@ def test_json_round_trip(name: str) -> None:
 
 def test_the_papers_values() -> None:
     config = preset("icpr2020_mel")
-    assert (config.spectrogram.bins, config.spectrogram.hop, config.spectrogram.window) == (229, 512, 2048)
+    assert (config.spectrogram.bins, config.spectrogram.hop, config.spectrogram.window) == (
+        229,
+        512,
+        2048,
+    )
     assert (config.spectrogram.low_hz, config.spectrogram.high_hz) == (30.0, 8000.0)
     assert config.model.channels == (16, 32, 64, 128)
     training = config.training
-    assert (training.learning_rate, training.decay_rate, training.decay_steps) == (6e-4, 0.98, 10_000)
+    assert (training.learning_rate, training.decay_rate, training.decay_steps) == (
+        6e-4,
+        0.98,
+        10_000,
+    )
     assert (training.batch_size, training.window_frames, training.clip_norm) == (32, 640, 3.0)
     cqt = preset("icpr2020_cqt").spectrogram
     assert (cqt.kind, cqt.bins, cqt.bins_per_octave, cqt.low_hz) == ("cqt", 176, 24, 27.5)

@@ -66,7 +66,9 @@ def test_onset_between_frames() -> None:
 def test_onset_without_sounding_frames_is_one_frame_long() -> None:
     onset = roll(k39=[0.0, 0.9, 0.0, 0.0, 0.0, 0.0])
     nothing = np.zeros_like(onset)
-    assert rows(decode({"pianoroll": nothing, "onset": onset}, ONSETS, GRID)) == [(0.1, 0.2, 60, 64)]
+    assert rows(decode({"pianoroll": nothing, "onset": onset}, ONSETS, GRID)) == [
+        (0.1, 0.2, 60, 64)
+    ]
 
 
 def test_piano_roll_may_lag_behind_the_onset() -> None:
@@ -78,7 +80,9 @@ def test_piano_roll_may_lag_behind_the_onset() -> None:
 def test_a_plateau_is_one_onset() -> None:
     onset = roll(k39=[0.0, 0.8, 0.8, 0.0, 0.0])
     frames = roll(k39=[0.0, 1.0, 1.0, 1.0, 0.0])
-    assert rows(decode({"pianoroll": frames, "onset": onset}, ONSETS, GRID)) == [(0.15, 0.4, 60, 64)]
+    assert rows(decode({"pianoroll": frames, "onset": onset}, ONSETS, GRID)) == [
+        (0.15, 0.4, 60, 64)
+    ]
 
 
 def test_of_two_onsets_too_close_the_stronger_stays() -> None:
@@ -127,7 +131,9 @@ def test_labels_decode_to_the_notes_they_were_made_of() -> None:
     grid = FrameGrid(16000, 512)
     onset = np.cumsum(random.uniform(0.15, 0.4, 200))
     pitch = random.integers(21, 109, 200)
-    notes = Notes(onset, onset + random.uniform(0.1, 0.14, 200), pitch, random.integers(1, 128, 200))
+    notes = Notes(
+        onset, onset + random.uniform(0.1, 0.14, 200), pitch, random.integers(1, 128, 200)
+    )
     rolls = notes_to_rolls(notes, grid.num_frames(int(16000 * (notes.end + 1))), grid)
     config = DecodingConfig(method="onsets", onset_threshold=0.4)
     found = decode(rolls, config, grid)

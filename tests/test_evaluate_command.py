@@ -41,12 +41,16 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     write_midi(REFERENCE, reference / "2004" / "first.midi")
     write_midi(HEARD, estimate / "first.mid")
     rows = [f"{on}\t{off}\t{pitch}" for on, off, pitch, _ in HEARD]
-    (reference / "zweites Stück.txt").write_text("\n".join(["OnsetTime\tOffsetTime\tMidiPitch", *rows]))
+    (reference / "zweites Stück.txt").write_text(
+        "\n".join(["OnsetTime\tOffsetTime\tMidiPitch", *rows])
+    )
     write_csv(HEARD, estimate / "zweites Stück.csv")
     return reference, estimate
 
 
-def test_table_and_json_of_two_folders(folders: tuple[Path, Path], tmp_path: Path, root: Path) -> None:
+def test_table_and_json_of_two_folders(
+    folders: tuple[Path, Path], tmp_path: Path, root: Path
+) -> None:
     out = tmp_path / "scores.json"
     done = evaluate("--reference", folders[0], "--estimate", folders[1], "--json", out, root=root)
     assert (done.returncode, done.stderr) == (0, "")
@@ -72,7 +76,9 @@ def test_table_and_json_of_two_folders(folders: tuple[Path, Path], tmp_path: Pat
 
 def test_two_single_files_need_not_share_a_name(folders: tuple[Path, Path], root: Path) -> None:
     done = evaluate(
-        f"--reference={folders[0]}/2004/first.midi", f"--estimate={folders[1]}/zweites Stück.csv", root=root
+        f"--reference={folders[0]}/2004/first.midi",
+        f"--estimate={folders[1]}/zweites Stück.csv",
+        root=root,
     )
     assert done.returncode == 0
     assert done.stdout.splitlines()[2].split()[:4] == ["first", "0.667", "0.667", "0.667"]
@@ -107,7 +113,9 @@ def test_midi_is_taken_before_text_of_the_same_name(folders: tuple[Path, Path], 
     assert done.returncode == 1 and "error: two files of one name: " in done.stderr
 
 
-def test_wrong_calls_get_one_line_each(folders: tuple[Path, Path], tmp_path: Path, root: Path) -> None:
+def test_wrong_calls_get_one_line_each(
+    folders: tuple[Path, Path], tmp_path: Path, root: Path
+) -> None:
     reference, estimate = folders
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -183,7 +191,11 @@ def main(argv):
 run(main)
 """
     child = subprocess.Popen(
-        [sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert child.stdout is not None and child.stdout.readline() == "ready\n"
     assert len(list(tmp_path.iterdir())) == 1

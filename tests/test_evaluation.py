@@ -87,17 +87,27 @@ def test_equals_mir_eval_called_by_hand() -> None:
     for count in (3, 40, 300):
         reference = random_notes(rng, count)
         estimate = heard(rng, reference)
-        ref = (np.stack([reference.onset, reference.offset], 1), 440 * 2 ** ((reference.pitch - 69) / 12))
-        est = (np.stack([estimate.onset, estimate.offset], 1), 440 * 2 ** ((estimate.pitch - 69) / 12))
+        ref = (
+            np.stack([reference.onset, reference.offset], 1),
+            440 * 2 ** ((reference.pitch - 69) / 12),
+        )
+        est = (
+            np.stack([estimate.onset, estimate.offset], 1),
+            440 * 2 ** ((estimate.pitch - 69) / 12),
+        )
         figures = mir_eval.transcription.evaluate(*ref, *est)
-        loud = mir_eval.transcription_velocity.evaluate(*ref, reference.velocity, *est, estimate.velocity)
+        loud = mir_eval.transcription_velocity.evaluate(
+            *ref, reference.velocity, *est, estimate.velocity
+        )
         expected = [
             [figures[f"{figure}_no_offset"] for figure in ("Precision", "Recall", "F-measure")],
             [figures[figure] for figure in ("Precision", "Recall", "F-measure")],
             [loud[figure] for figure in ("Precision", "Recall", "F-measure")],
         ]
         scores = score(reference, estimate)
-        np.testing.assert_allclose([scores[name] for name in NAMES[:9]], np.ravel(expected), atol=1e-12)
+        np.testing.assert_allclose(
+            [scores[name] for name in NAMES[:9]], np.ravel(expected), atol=1e-12
+        )
         assert 0 < scores["note_offset_f1"] < scores["note_f1"] < 1 or count == 3
 
 

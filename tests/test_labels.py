@@ -74,7 +74,11 @@ def test_header_alone_means_no_notes() -> None:
         ("a.txt", MAPS.encode() + b"1.0\t0.5\t60\r\n", "line 6: a note ends before it begins"),
         ("a.txt", MAPS.encode() + b"-1.0\t0.5\t60\r\n", "line 6: a note begins before 0 s"),
         ("a.txt", b"\xff\xfe\x00", "a.txt: is not a text file in UTF-8"),
-        ("a.csv", b"time,note\n1,2\n", "a.csv: line 1 is not a known header. Received: 'time,note'"),
+        (
+            "a.csv",
+            b"time,note\n1,2\n",
+            "a.csv: line 1 is not a known header. Received: 'time,note'",
+        ),
         ("a.csv", b"onset,offset,pitch,velocity\n1,2,60,0\n", "line 2: a velocity lies outside"),
         ("a.csv", MUSICNET.encode() + b"1,2,3,200,0,0,x\n", "line 4: a pitch lies outside 0..127"),
         ("a.mid", b"not midi", "a.mid: is not a readable MIDI file"),

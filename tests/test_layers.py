@@ -67,7 +67,9 @@ def test_min_max_scaling() -> None:
     window = np.array([[[1.0, 1e-5], [0.1, 0.0]]], np.float32)
     logarithms = np.log(window + 1e-5)
     low, high = np.log(1e-5), np.log(1 + 1e-5)
-    np.testing.assert_allclose(MinMaxScaling()(window), (logarithms - low) / (high - low), atol=1e-6)
+    np.testing.assert_allclose(
+        MinMaxScaling()(window), (logarithms - low) / (high - low), atol=1e-6
+    )
     assert not MinMaxScaling()(np.zeros((2, 3, 4), np.float32)).numpy().any()
     # Each window has its own range.
     both = MinMaxScaling()(np.concatenate([window, 7 * window])).numpy()
@@ -88,7 +90,11 @@ def test_peak_scaling() -> None:
 @pytest.mark.parametrize("kind", ["mel", "cqt"])
 @pytest.mark.parametrize("samples", [1, 160, 512, 513, 16000])
 def test_frontend_gives_the_frames_that_lie_in_the_audio(kind: str, samples: int) -> None:
-    config = SpectrogramConfig() if kind == "mel" else SpectrogramConfig(kind="cqt", bins=176, low_hz=27.5)
+    config = (
+        SpectrogramConfig()
+        if kind == "mel"
+        else SpectrogramConfig(kind="cqt", bins=176, low_hz=27.5)
+    )
     waveform = np.random.default_rng(1).normal(0, 0.1, (2, samples)).astype(np.float32)
     scaled = build_frontend(config)(waveform).numpy()
     assert scaled.shape == (2, -(-samples // 512), config.bins)
@@ -98,7 +104,9 @@ def test_frontend_gives_the_frames_that_lie_in_the_audio(kind: str, samples: int
 
 def test_silence_is_defined() -> None:
     for scaling in ("minmax", "peak"):
-        assert np.isfinite(build_frontend(SpectrogramConfig(scaling=scaling))(np.zeros((1, 9000), np.float32))).all()
+        assert np.isfinite(
+            build_frontend(SpectrogramConfig(scaling=scaling))(np.zeros((1, 9000), np.float32))
+        ).all()
 
 
 def test_lstm_equals_plain_numpy() -> None:
@@ -114,7 +122,12 @@ def test_lstm_equals_plain_numpy() -> None:
     for way, times in enumerate((range(5), reversed(range(5)))):
         hidden, cell = np.zeros((2, 3)), np.zeros((2, 3))
         for time in times:
-            gates = inputs[:, time] @ kernel[way] + hidden @ recurrent[way] + bias[way] + recurrent_bias[way]
+            gates = (
+                inputs[:, time] @ kernel[way]
+                + hidden @ recurrent[way]
+                + bias[way]
+                + recurrent_bias[way]
+            )
             into, forget, candidate, out = np.split(gates, 4, axis=-1)
             cell = sigmoid(forget) * cell + sigmoid(into) * np.tanh(candidate)
             hidden = sigmoid(out) * np.tanh(cell)
@@ -129,7 +142,9 @@ def test_upsampling_by_hand() -> None:
     layer.set_weights([np.array([[10.0, 20.0, 30.0, 40.0]]), np.array([1.0])])
     enlarged = layer([x, np.zeros((1, 3, 5, 7), np.float32)])[0, :, :, 0].numpy()
     # Each pixel becomes a block (10 20 / 30 40) times its value; what is not reached holds the bias alone.
-    np.testing.assert_array_equal(enlarged, [[11, 21, 21, 41, 1], [31, 41, 61, 81, 1], [1, 1, 1, 1, 1]])
+    np.testing.assert_array_equal(
+        enlarged, [[11, 21, 21, 41, 1], [31, 41, 61, 81, 1], [1, 1, 1, 1, 1]]
+    )
 
 
 def test_padding_and_cropping() -> None:
@@ -144,14 +159,19 @@ def test_padding_and_cropping() -> None:
     ("layer", "shape"),
     [
         (MelSpectrogram(window=1024, hop=256, bins=40, low_hz=50.0, high_hz=4000.0), (1, 4000)),
-        (ConstantQ(hop=256, bins=30, bins_per_octave=12, low_hz=110.0, filter_scale=0.7), (1, 4000)),
+        (
+            ConstantQ(hop=256, bins=30, bins_per_octave=12, low_hz=110.0, filter_scale=0.7),
+            (1, 4000),
+        ),
         (MinMaxScaling(), (1, 5, 6)),
         (PeakScaling(range_db=60.0, quietest=1e-3), (1, 5, 6)),
         (PadFrames(9), (1, 5, 6, 1)),
         (BidirectionalLSTM(4), (1, 5, 6)),
     ],
 )
-def test_a_layer_made_from_its_config_does_the_same(layer: keras.layers.Layer, shape: tuple[int, ...]) -> None:
+def test_a_layer_made_from_its_config_does_the_same(
+    layer: keras.layers.Layer, shape: tuple[int, ...]
+) -> None:
     inputs = np.random.default_rng(3).random(shape, np.float32)
     expected = layer(inputs)
     again = keras.layers.deserialize(keras.layers.serialize(layer))

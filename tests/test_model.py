@@ -85,12 +85,16 @@ def test_shared_heads_transpose_with_the_music() -> None:
     transposed = _outputs(config, np.roll(spectrogram, 2, axis=2))
     for head in HEADS:
         inside = outputs[head][:, :, 10:77]
-        np.testing.assert_allclose(transposed[head][:, :, 11:78], inside, rtol=0, atol=0.02 * inside.std())
+        np.testing.assert_allclose(
+            transposed[head][:, :, 11:78], inside, rtol=0, atol=0.02 * inside.std()
+        )
 
 
 @pytest.mark.parametrize("context", ["conv", "none"])
 def test_a_longer_recording_does_not_change_what_came_long_before(context: str) -> None:
-    config = Config(model=ModelConfig(channels=(4, 4), context=context, context_units=8, reconstruction=False))
+    config = Config(
+        model=ModelConfig(channels=(4, 4), context=context, context_units=8, reconstruction=False)
+    )
     spectrogram = np.random.default_rng(2).random((1, 96, 229), np.float32)
     whole, part = _outputs(config, spectrogram), _outputs(config, spectrogram[:, :64])
     assert whole["pianoroll"].shape == (1, 96, 88)
@@ -99,11 +103,15 @@ def test_a_longer_recording_does_not_change_what_came_long_before(context: str) 
 
 
 def test_the_lstm_sees_the_whole_recording() -> None:
-    config = Config(model=ModelConfig(channels=(4,), context="bilstm", context_units=8, reconstruction=False))
+    config = Config(
+        model=ModelConfig(channels=(4,), context="bilstm", context_units=8, reconstruction=False)
+    )
     spectrogram = np.random.default_rng(3).random((1, 64, 229), np.float32)
     changed = spectrogram.copy()
     changed[:, -1] = 0
-    difference = np.abs(_outputs(config, spectrogram)["pianoroll"] - _outputs(config, changed)["pianoroll"])
+    difference = np.abs(
+        _outputs(config, spectrogram)["pianoroll"] - _outputs(config, changed)["pianoroll"]
+    )
     assert difference[:, 40].max() > 0
 
 
@@ -139,7 +147,9 @@ def test_any_number_of_frames(frames: int) -> None:
 def test_the_feature_map_is_the_authors(shared_dir: Path) -> None:
     golden = _golden(shared_dir, "mel")
     model = build_model(preset("icpr2020_mel"))
-    load_weights(model, {name[2:]: value for name, value in golden.items() if name.startswith("w/")})
+    load_weights(
+        model, {name[2:]: value for name, value in golden.items() if name.startswith("w/")}
+    )
     transcriber = model.get_layer("transcriber")
     look = keras.Model(transcriber.inputs[0], transcriber.get_layer(FEATURE_MAP).output)
     ours = look(golden["input_spectrogram"][None])[0, :, :, 0].numpy()

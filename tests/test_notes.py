@@ -29,7 +29,11 @@ def test_select_shift_end_and_piano_range() -> None:
     assert notes.end == 5.0 and Notes.empty().end == 0.0
     assert in_piano_range(notes).tolist() == [False, True, False]
     assert list(notes.select(in_piano_range(notes))) == [(1.0, 5.0, 21, 2)]
-    assert list(notes.shift(-0.75)) == [(0.0, 0.0, 20, 1), (0.25, 4.25, 21, 2), (1.25, 2.25, 109, 3)]
+    assert list(notes.shift(-0.75)) == [
+        (0.0, 0.0, 20, 1),
+        (0.25, 4.25, 21, 2),
+        (1.25, 2.25, 109, 3),
+    ]
     assert notes.intervals.tolist() == [[0.0, 0.5], [1.0, 5.0], [2.0, 3.0]]
 
 
@@ -115,15 +119,21 @@ def test_extension_agrees_with_a_keyboard_simulated_event_by_event() -> None:
         onset = rng.integers(0, 60, 12) / 2
         rows = [
             note(float(t), float(t + d), int(p))
-            for t, d, p in zip(onset, rng.integers(1, 9, 12) / 4, rng.integers(60, 63, 12), strict=True)
+            for t, d, p in zip(
+                onset, rng.integers(1, 9, 12) / 4, rng.integers(60, 63, 12), strict=True
+            )
         ]
         rows = list({(row[0], row[2]): row for row in rows}.values())
         times = np.unique(rng.integers(0, 128, 8)) / 4 + 0.125
-        pedal = [(float(t), int(v)) for t, v in zip(times, rng.choice([0, 127], len(times)), strict=True)]
+        pedal = [
+            (float(t), int(v)) for t, v in zip(times, rng.choice([0, 127], len(times)), strict=True)
+        ]
         assert extended(rows, pedal, end=100.0) == simulated(rows, pedal, 100.0)
 
 
-def simulated(rows: list[Row], pedal: list[tuple[float, int]], end: float) -> list[tuple[float, float, int]]:
+def simulated(
+    rows: list[Row], pedal: list[tuple[float, int]], end: float
+) -> list[tuple[float, float, int]]:
     """Plays eighths of a second one by one; a string sounds while its key or the pedal holds it."""
     ends: dict[tuple[float, int], float] = {}
     down = False

@@ -22,7 +22,9 @@ from tfamt.outputs.picture import _clock, _ticks, pool
 from tfamt.outputs.sound import SAMPLE_RATE, synthesise
 
 NOTES = Notes.from_rows([(0.5, 1.25, 60, 100), (1.0 / 3, 2.0, 21, 1)])
-PROVENANCE = Provenance("Für Elise.flac", 2.5, "piano", "0.1.0", {"method": "onsets", "onset_threshold": 0.4})
+PROVENANCE = Provenance(
+    "Für Elise.flac", 2.5, "piano", "0.1.0", {"method": "onsets", "onset_threshold": 0.4}
+)
 
 
 def draw(path: Path, notes: Notes = NOTES, title: str = "") -> NDArray[np.float64]:
@@ -136,12 +138,16 @@ def test_picture_shows_probabilities_and_spectrogram_upright(tmp_path: Path) -> 
     pianoroll = np.zeros((312, 88))
     pianoroll[156:, 60 - 21] = 1.0
     path = tmp_path / "x.png"
-    write_png(Notes.empty(), path, spectrogram=spectrogram, pianoroll=pianoroll, frames_per_second=31.25)
+    write_png(
+        Notes.empty(), path, spectrogram=spectrogram, pianoroll=pianoroll, frames_per_second=31.25
+    )
     picture = matplotlib.image.imread(path)[:, :, :3]
     assert picture.shape == (800, 1200, 3)
     height, width = picture.shape[:2]
     # The bright end of magma is a pale yellow, its dark end black.
-    assert picture[int(0.30 * height), int(0.25 * width)] == pytest.approx([0.987, 0.991, 0.750], abs=0.02)
+    assert picture[int(0.30 * height), int(0.25 * width)] == pytest.approx(
+        [0.987, 0.991, 0.750], abs=0.02
+    )
     assert picture[int(0.10 * height), int(0.25 * width)].max() < 0.02
     assert picture[int(0.30 * height), int(0.75 * width)].max() < 0.02
     lower = picture[height // 2 : int(0.9 * height)].mean(axis=2)
@@ -189,7 +195,11 @@ def test_clock() -> None:
 
 
 def test_picture_refuses_arrays_of_different_frames(tmp_path: Path) -> None:
-    for spectrogram, pianoroll in (((10, 229), (9, 88)), ((10, 229), (10, 87)), ((0, 229), (0, 88))):
+    for spectrogram, pianoroll in (
+        ((10, 229), (9, 88)),
+        ((10, 229), (10, 87)),
+        ((0, 229), (0, 88)),
+    ):
         with pytest.raises(ValueError, match="Received: "):
             write_png(
                 NOTES,
@@ -221,7 +231,9 @@ def test_sound_has_the_pitch_time_and_loudness_of_its_notes(tmp_path: Path) -> N
 def test_sound_does_not_depend_on_blocks_and_never_clips() -> None:
     rng = np.random.default_rng(0)
     onset = rng.uniform(0, 3, 200)
-    notes = Notes(onset, onset + rng.uniform(0, 2, 200), rng.integers(0, 128, 200), np.full(200, 127))
+    notes = Notes(
+        onset, onset + rng.uniform(0, 2, 200), rng.integers(0, 128, 200), np.full(200, 127)
+    )
     whole = np.concatenate(list(synthesise(notes, block_seconds=60.0)))
     pieces = list(synthesise(notes, block_seconds=0.1))
     assert max(len(piece) for piece in pieces) == 2205
@@ -238,13 +250,13 @@ def test_sound_of_a_given_length() -> None:
 def test_three_hours_of_sound_in_bounded_memory(tmp_path: Path) -> None:
     """A child process plays 3 h, whose samples alone are 950 MB as floats."""
     program = """
-import resource, sys
 import numpy as np
+from tests.memory import peak_megabytes
 from tfamt.notes import Notes
 from tfamt.outputs.sound import synthesise
 onset = np.arange(0, 10800, 4.0)
 total = sum(map(len, synthesise(Notes(onset, onset + 0.5, 60 + np.arange(2700) % 12))))
-print(total, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(total, peak_megabytes())
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -253,6 +265,6 @@ print(total, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         check=True,
         cwd=Path(__file__).parent.parent,
     )
-    total, peak_kb = map(int, done.stdout.split())
-    assert total == 10_796 * SAMPLE_RATE + 11_025 + 3_308  # the damper's 3307.5 rounded
-    assert peak_kb < 500_000
+    total, megabytes = done.stdout.split()
+    assert int(total) == 10_796 * SAMPLE_RATE + 11_025 + 3_308  # the damper's 3307.5 rounded
+    assert float(megabytes) < 500

@@ -17,7 +17,12 @@ from tfamt.weights import load_weights, named_weights
 
 # As small as a model of both halves can be: what is tested does not depend on its size, the time to build it does.
 SMALL = replace(
-    preset("tiny"), "model", channels=(4,), reconstruction_channels=(4,), context="none", second_pass=False
+    preset("tiny"),
+    "model",
+    channels=(4,),
+    reconstruction_channels=(4,),
+    context="none",
+    second_pass=False,
 )
 TINY = replace(SMALL, "training", steps=6, batch_size=2, learning_rate=1e-2)
 
@@ -46,7 +51,9 @@ def test_the_papers_schedule() -> None:
 
 
 def test_cosine_with_warm_up() -> None:
-    rate = learning_rate(TrainingConfig(steps=100, learning_rate=1.0, schedule="cosine", warmup_steps=10))
+    rate = learning_rate(
+        TrainingConfig(steps=100, learning_rate=1.0, schedule="cosine", warmup_steps=10)
+    )
     # 0.5 (1 + cos(pi s / 100)), times (s + 1) / 10 at first.
     assert [float(rate(step)) for step in (0, 50, 100)] == pytest.approx([0.1, 0.5, 0.0], abs=1e-6)
     assert float(rate(4)) == pytest.approx(0.5 * 0.5 * (1 + np.cos(0.04 * np.pi)))
@@ -70,7 +77,9 @@ def test_loss_is_the_weighted_sum_of_its_terms(tmp_path: Path) -> None:
     trainer = _trainer(weighted, tmp_path)
     scalars = {name: float(value) for name, value in trainer.train_step(next(_batches())).items()}
     assert set(scalars) == {"loss", "gradient_norm", "pianoroll", "reconstruction"}
-    assert scalars["loss"] == pytest.approx(2 * scalars["pianoroll"] + 10 * scalars["reconstruction"], rel=1e-5)
+    assert scalars["loss"] == pytest.approx(
+        2 * scalars["pianoroll"] + 10 * scalars["reconstruction"], rel=1e-5
+    )
 
 
 def test_clipping_comes_before_the_update(tmp_path: Path) -> None:

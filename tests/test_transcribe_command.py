@@ -91,7 +91,13 @@ def test_everything_at_once_and_never_over_what_is_there(root: Path, tmp_path: P
     done = run("--output_dir", tmp_path, "--program", 6, *kinds, recording)
     assert (done.returncode, done.stderr) == (0, "")
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"prelude.mid", "prelude.csv", "prelude.json", "prelude.png", "prelude.notes.wav"}
+    assert names == {
+        "prelude.mid",
+        "prelude.csv",
+        "prelude.json",
+        "prelude.png",
+        "prelude.notes.wav",
+    }
     midi = pretty_midi.PrettyMIDI(str(tmp_path / "prelude.mid"))
     assert [instrument.program for instrument in midi.instruments] == [6]
     table = read_labels(tmp_path / "prelude.csv")
@@ -159,7 +165,9 @@ def test_ctrl_c_leaves_nothing_half_done(tmp_path: Path) -> None:
     short = write(tmp_path / "a.wav", noise(1.0))
     long = write(tmp_path / "b.wav", noise(1800.0))
     command = [sys.executable, "-m", "tfamt.commands.transcribe", str(short), str(long)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None and process.stderr is not None
         assert "a.wav" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
@@ -183,4 +191,3 @@ def test_help_comes_at_once_and_loads_nothing_heavy() -> None:
     assert done.returncode == 0
     assert "--output_dir" in done.stdout
     assert done.stdout.strip().endswith("[]")
-

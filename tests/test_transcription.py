@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tfamt.config import InferenceConfig, ModelConfig, SpectrogramConfig
-from tfamt.config import Config, DecodingConfig
+from tfamt.config import Config, DecodingConfig, InferenceConfig, ModelConfig, SpectrogramConfig
 from tfamt.frames import FrameGrid
 from tfamt.model import build_model
 from tfamt.transcription import Frames, Transcriber, cut_windows
@@ -40,7 +39,11 @@ def _transcriber() -> Transcriber:
         name="test",
         spectrogram=SpectrogramConfig(scaling="peak"),
         model=ModelConfig(
-            channels=(4, 8), context="conv", context_units=16, heads=("pianoroll", "onset"), reconstruction=False
+            channels=(4, 8),
+            context="conv",
+            context_units=16,
+            heads=("pianoroll", "onset"),
+            reconstruction=False,
         ),
         inference=InferenceConfig(window_frames=64, margin_frames=8),
         decoding=DecodingConfig(method="onsets", onset_threshold=0.5),
@@ -71,7 +74,9 @@ def test_listeners_hear_every_frame_once() -> None:
     waveform = np.random.default_rng(2).normal(0, 0.1, 16000 * 5 + 1).astype(np.float32)
     _transcriber().transcribe(waveform, sample_rate=16000, listener=heard.append)
     assert sum(len(frames.spectrogram) for frames in heard) == 157  # ceil(80001 / 512)
-    assert [frames.seconds for frames in heard] == pytest.approx([48 * 0.032, 96 * 0.032, 144 * 0.032, 157 * 0.032])
+    assert [frames.seconds for frames in heard] == pytest.approx(
+        [48 * 0.032, 96 * 0.032, 144 * 0.032, 157 * 0.032]
+    )
     assert all(frames.rolls["onset"].shape == (len(frames.spectrogram), 88) for frames in heard)
 
 

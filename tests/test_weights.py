@@ -12,7 +12,14 @@ from tfamt.config import replace
 from tfamt.errors import InputError
 from tfamt.model import build_model
 from tfamt.presets import preset
-from tfamt.weights import assign_weights, load_model, load_transcriber, load_weights, named_weights, save_weights
+from tfamt.weights import (
+    assign_weights,
+    load_model,
+    load_transcriber,
+    load_weights,
+    named_weights,
+    save_weights,
+)
 
 TINY = preset("tiny")
 
@@ -21,7 +28,9 @@ TINY = preset("tiny")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny.npz"
     model = build_model(TINY)
-    save_weights(path, TINY, {name: np.asarray(weight) for name, weight in named_weights(model).items()})
+    save_weights(
+        path, TINY, {name: np.asarray(weight) for name, weight in named_weights(model).items()}
+    )
     return path
 
 
@@ -34,7 +43,9 @@ def test_a_loaded_model_gives_the_same_outputs(saved: Path) -> None:
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name])
     _, transcriber = load_transcriber(saved)
-    np.testing.assert_array_equal(transcriber(spectrogram, training=False)["pianoroll"], ours["pianoroll"])
+    np.testing.assert_array_equal(
+        transcriber(spectrogram, training=False)["pianoroll"], ours["pianoroll"]
+    )
 
 
 def test_names_tell_submodel_and_layer(saved: Path) -> None:
@@ -46,7 +57,10 @@ def test_names_tell_submodel_and_layer(saved: Path) -> None:
 def test_weights_of_another_config(saved: Path) -> None:
     _, arrays = load_weights(saved)
     wider = build_model(replace(TINY, "model", channels=(6, 8)))
-    with pytest.raises(InputError, match="another config: 0 missing, 0 unknown, 41 of another shape, such as transcriber/unet1_down0_conv0/kernel"):
+    with pytest.raises(
+        InputError,
+        match="another config: 0 missing, 0 unknown, 41 of another shape, such as transcriber/unet1_down0_conv0/kernel",
+    ):
         assign_weights(wider, arrays, saved)
     baseline = build_model(replace(TINY, "model", reconstruction=False))
     with pytest.raises(InputError, match="another config: 0 missing, [0-9]+ unknown"):

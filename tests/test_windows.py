@@ -97,7 +97,9 @@ def test_evaluation_windows_hold_every_recording_once(prepared: Path) -> None:
     stored = load_index(prepared, "train")
     audio: dict[int, list[np.ndarray]] = {}
     for batch in evaluation_batches(stored, num_frames=640, batch_size=4, grid=GRID):
-        for recording, waveform in zip(batch["recording"].numpy(), batch["waveform"].numpy(), strict=True):
+        for recording, waveform in zip(
+            batch["recording"].numpy(), batch["waveform"].numpy(), strict=True
+        ):
             audio.setdefault(int(recording), []).append(waveform)
     for number, total in enumerate(TOTALS):
         joined = np.concatenate(audio[number])
@@ -127,7 +129,10 @@ def test_the_plan_goes_on_from_any_window(prepared: Path) -> None:
     stored = load_index(prepared, "train")
     whole = list(itertools.islice(training_plan(stored, 51_200, seed=3), 400))
     for first in (1, 57, 300):
-        assert list(itertools.islice(training_plan(stored, 51_200, 3, first), 20)) == whole[first : first + 20]
+        assert (
+            list(itertools.islice(training_plan(stored, 51_200, 3, first), 20))
+            == whole[first : first + 20]
+        )
     other = list(itertools.islice(training_plan(stored, 51_200, seed=4), 400))
     assert other != whole
 
@@ -160,7 +165,12 @@ def test_records_keep_everything() -> None:
     audio, notes = _recording(1)
     segment = Segment("ä/r", "piano", 3, 9 * SEGMENT_SAMPLES, audio, notes)
     again = decode(encode(segment))
-    assert (again.recording, again.group, again.index, again.total) == ("ä/r", "piano", 3, segment.total)
+    assert (again.recording, again.group, again.index, again.total) == (
+        "ä/r",
+        "piano",
+        3,
+        segment.total,
+    )
     np.testing.assert_array_equal(again.audio, audio)
     assert again.notes == notes
     assert encode(segment) == encode(again)

@@ -82,6 +82,7 @@ def file_name(audio: File) -> str:
 
 
 def checked_rate(sample_rate: float, name: str) -> int:
+    """The rate as a whole number of Hz, if recordings have such a one."""
     if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE or sample_rate != int(sample_rate):
         raise InputError(
             f"has a sample rate that no recording has: {sample_rate} Hz",
@@ -92,6 +93,7 @@ def checked_rate(sample_rate: float, name: str) -> int:
 
 
 def require_samples(count: int, name: str) -> None:
+    """Refuses a recording without any sample."""
     if count == 0:
         raise InputError("holds no samples", path=name, fix="Record or export it again.")
 
@@ -165,6 +167,7 @@ def _file_info(file: soundfile.SoundFile, name: str, literal_header: bool) -> Au
 
 
 def file_chunks(audio: File) -> Iterator[Waveform]:
+    """The samples of a file at its own rate, mono, piece by piece."""
     with open_file(audio, None) as (file, info, name):
         step = max(1, VALUES_PER_READ // info.channels)
         done = 0

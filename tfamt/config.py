@@ -124,7 +124,9 @@ class ModelConfig:
         for head in self.reconstruction_inputs:
             _one_of("model_reconstruction_inputs", head, self.heads)
         if not self.reconstruction_inputs:
-            raise InputError("model_reconstruction_inputs must name at least one head. Received: ()")
+            raise InputError(
+                "model_reconstruction_inputs must name at least one head. Received: ()"
+            )
         if self.second_pass and not self.reconstruction:
             object.__setattr__(self, "second_pass", False)
 
@@ -175,7 +177,9 @@ class DecodingConfig:
                 )
         for name in ("min_note_ms", "min_gap_ms"):
             if not getattr(self, name) >= 0:
-                raise InputError(f"decoding_{name} must be 0 or more. Received: {getattr(self, name)}")
+                raise InputError(
+                    f"decoding_{name} must be 0 or more. Received: {getattr(self, name)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -245,7 +249,9 @@ class TrainingConfig:
         if not 0 <= self.ema < 1:
             raise InputError(f"training_ema must lie in 0..1, without 1. Received: {self.ema}")
         if self.warmup_steps < 0:
-            raise InputError(f"training_warmup_steps must be 0 or more. Received: {self.warmup_steps}")
+            raise InputError(
+                f"training_warmup_steps must be 0 or more. Received: {self.warmup_steps}"
+            )
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ def _define(name: str, hint: Any) -> None:
         flags.DEFINE_string(name, None, text)
     elif hint == tuple[int, ...]:
         flags.DEFINE_list(name, None, f"Whole numbers. {text}")
-        flags.register_validator(name, _whole_numbers, "must be whole numbers, parted by commas")
+        message = "must be whole numbers, parted by commas"
+        flags.register_validator(name, _whole_numbers, message)  # type: ignore[no-untyped-call]
     else:
         flags.DEFINE_list(name, None, text)
 

@@ -113,7 +113,9 @@ class NoteDecoder:
         self._rolls = {name: roll[-2:] for name, roll in self._rolls.items()}
         return rows
 
-    def _decode_key(self, key: int, opens: NDArray[np.int64], sounding: NDArray[np.bool_]) -> list[Row]:
+    def _decode_key(
+        self, key: int, opens: NDArray[np.int64], sounding: NDArray[np.bool_]
+    ) -> list[Row]:
         """One key's frames 1..n-2 of the buffer; `opens` are the frames that may open a note."""
         rows = []
         cursor, end = 1, len(sounding) - 1
@@ -136,7 +138,9 @@ class NoteDecoder:
         if "velocity" in self._rolls:
             velocity = int(np.clip(round(float(self._rolls["velocity"][index, key]) * 127), 1, 127))
         if self.config.method == "edges":
-            return _OpenNote(frame, float(frame), float(self._rolls["pianoroll"][index, key]), velocity)
+            return _OpenNote(
+                frame, float(frame), float(self._rolls["pianoroll"][index, key]), velocity
+            )
         before, peak, after = (float(p) for p in self._rolls["onset"][index - 1 : index + 2, key])
         position = max(frame + peak_offset(before, peak, after), 0.0)
         return _OpenNote(frame, position, peak, velocity)

@@ -106,7 +106,9 @@ def frame_counts(reference: Notes, estimate: Notes, grid: FrameGrid = FRAME_GRID
         for span, notes in zip(spans, (reference, estimate), strict=True)
     )
     hits = int(np.count_nonzero(played & heard))
-    return FrameCounts(hits, int(np.count_nonzero(played)) - hits, int(np.count_nonzero(heard)) - hits)
+    return FrameCounts(
+        hits, int(np.count_nonzero(played)) - hits, int(np.count_nonzero(heard)) - hits
+    )
 
 
 def precision_recall_f1(hits: int, missed: int, extra: int) -> tuple[float, float, float]:
@@ -116,12 +118,16 @@ def precision_recall_f1(hits: int, missed: int, extra: int) -> tuple[float, floa
     return hits / (hits + extra), hits / (hits + missed), 2 * hits / (2 * hits + missed + extra)
 
 
-def _note_figures(reference: Notes, estimate: Notes, velocity: bool) -> dict[str, tuple[float, float, float]]:
+def _note_figures(
+    reference: Notes, estimate: Notes, velocity: bool
+) -> dict[str, tuple[float, float, float]]:
     matched = _match(reference, estimate, None)
     matched_with_offset = _match(reference, estimate, OFFSET_RATIO)
     hits = {"note": len(matched), "note_offset": len(matched_with_offset)}
     if velocity:
-        hits["note_offset_velocity"] = _count_velocity_hits(reference, estimate, matched_with_offset)
+        hits["note_offset_velocity"] = _count_velocity_hits(
+            reference, estimate, matched_with_offset
+        )
     return {
         name: precision_recall_f1(count, len(reference) - count, len(estimate) - count)
         for name, count in hits.items()
@@ -138,7 +144,10 @@ def _match(reference: Notes, estimate: Notes, offset_ratio: float | None) -> NDA
 
     pairs: list[NDArray[np.int64]] = [np.empty((0, 2), np.int64)]
     for key in np.intersect1d(reference.pitch, estimate.pitch):
-        ref_index, est_index = np.flatnonzero(reference.pitch == key), np.flatnonzero(estimate.pitch == key)
+        ref_index, est_index = (
+            np.flatnonzero(reference.pitch == key),
+            np.flatnonzero(estimate.pitch == key),
+        )
         found = mir_eval.transcription.match_notes(
             *_for_mir_eval(reference.select(reference.pitch == key)),
             *_for_mir_eval(estimate.select(estimate.pitch == key)),
@@ -147,7 +156,9 @@ def _match(reference: Notes, estimate: Notes, offset_ratio: float | None) -> NDA
             offset_ratio=offset_ratio,
             offset_min_tolerance=OFFSET_MIN_TOLERANCE,
         )
-        pairs.append(np.array([(ref_index[i], est_index[j]) for i, j in found], np.int64).reshape(-1, 2))
+        pairs.append(
+            np.array([(ref_index[i], est_index[j]) for i, j in found], np.int64).reshape(-1, 2)
+        )
     return np.concatenate(pairs)
 
 
@@ -179,7 +190,9 @@ def _frame_spans(notes: Notes, grid: FrameGrid) -> NDArray[np.int64]:
     return np.stack([first, np.maximum(end, first + 1)], axis=1)
 
 
-def _sounding(spans: NDArray[np.int64], pitch: NDArray[np.int64], num_frames: int) -> NDArray[np.bool_]:
+def _sounding(
+    spans: NDArray[np.int64], pitch: NDArray[np.int64], num_frames: int
+) -> NDArray[np.bool_]:
     """Which pitch sounds when, bool [num_frames, 128]."""
     roll = np.zeros((num_frames, 128), np.bool_)
     for (first, end), key in zip(spans, pitch, strict=True):

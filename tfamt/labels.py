@@ -62,7 +62,9 @@ def parse_labels(content: bytes, name: str | os.PathLike[str]) -> Notes:
         raise _unknown_format(name)
     lines = _text(content, name).splitlines()
     if not any(line.strip() for line in lines):
-        raise InputError("the file is empty", path=name, fix="A label file has at least a header line.")
+        raise InputError(
+            "the file is empty", path=name, fix="A label file has at least a header line."
+        )
     return Notes.from_rows(_maps_rows(lines, name) if suffix == ".txt" else _csv_rows(lines, name))
 
 
@@ -95,11 +97,13 @@ def _csv_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
     numbered = ((reader.line_num, fields) for fields in reader if any(f.strip() for f in fields))
     number, fields = next(numbered)
     header = tuple(_normalised(fields))
-    if _OWN_COLUMNS <= set(header):
+    if set(header) >= _OWN_COLUMNS:
         velocity = "velocity" if "velocity" in header else None
         return _rows(numbered, ("onset", "offset", "pitch", velocity), header, 1.0, name)
-    if _MUSICNET_COLUMNS <= set(header):
-        return _rows(numbered, ("start_time", "end_time", "note", None), header, MUSICNET_RATE, name)
+    if set(header) >= _MUSICNET_COLUMNS:
+        return _rows(
+            numbered, ("start_time", "end_time", "note", None), header, MUSICNET_RATE, name
+        )
     raise InputError(
         f"line {number} is not a known header. Received: {','.join(fields)[:80]!r}",
         path=name,
@@ -135,7 +139,9 @@ def _rows(
         yield row
 
 
-def _bad_line(name: str | os.PathLike[str], number: int, reason: str, fields: list[str]) -> InputError:
+def _bad_line(
+    name: str | os.PathLike[str], number: int, reason: str, fields: list[str]
+) -> InputError:
     return InputError(f"line {number}: {reason}. Received: {' '.join(fields)[:80]!r}", path=name)
 
 
@@ -155,4 +161,6 @@ def _suffix(path: str | os.PathLike[str]) -> str:
 
 
 def _unknown_format(path: str | os.PathLike[str]) -> InputError:
-    return InputError("is no label file", path=path, fix=f"Known suffixes: {', '.join(LABEL_SUFFIXES)}.")
+    return InputError(
+        "is no label file", path=path, fix=f"Known suffixes: {', '.join(LABEL_SUFFIXES)}."
+    )

@@ -51,6 +51,4 @@ def total_loss(terms: Tensors, weights: LossConfig) -> tf.Tensor:
 def binary_cross_entropy(target: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
     """Elementwise -(y log p + (1 - y) log(1 - p)) in nats, with p kept within 1e-7 of 0 and 1."""
     probability = tf.clip_by_value(probability, _EPSILON, 1.0 - _EPSILON)
-    return -(
-        target * tf.math.log(probability) + (1.0 - target) * tf.math.log(1.0 - probability)
-    )
+    return -(target * tf.math.log(probability) + (1.0 - target) * tf.math.log(1.0 - probability))

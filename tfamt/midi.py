@@ -129,7 +129,9 @@ def _load(content: bytes, name: str | os.PathLike[str]) -> pretty_midi.PrettyMID
 
 def _instrument_notes(instrument: pretty_midi.Instrument) -> Notes:
     held = Notes.from_rows((n.start, n.end, n.pitch, n.velocity) for n in instrument.notes)
-    pedal = [(c.time, c.value) for c in instrument.control_changes if c.number == SUSTAIN_CONTROLLER]
+    pedal = [
+        (c.time, c.value) for c in instrument.control_changes if c.number == SUSTAIN_CONTROLLER
+    ]
     pedal.sort(key=lambda event: event[0])
     return extend_by_sustain(held, pedal)
 

@@ -45,7 +45,11 @@ class Notes:
     velocity: NDArray[np.int64]
 
     def __init__(
-        self, onset: ArrayLike, offset: ArrayLike, pitch: ArrayLike, velocity: ArrayLike | None = None
+        self,
+        onset: ArrayLike,
+        offset: ArrayLike,
+        pitch: ArrayLike,
+        velocity: ArrayLike | None = None,
     ):
         onset_ = np.atleast_1d(np.asarray(onset, np.float64))
         offset_ = np.atleast_1d(np.asarray(offset, np.float64))
@@ -58,7 +62,9 @@ class Notes:
         _validate(onset_, offset_, pitch_, velocity_)
         order = np.lexsort((offset_, pitch_, onset_))
         for name, column in zip(
-            ("onset", "offset", "pitch", "velocity"), (onset_, offset_, pitch_, velocity_), strict=True
+            ("onset", "offset", "pitch", "velocity"),
+            (onset_, offset_, pitch_, velocity_),
+            strict=True,
         ):
             object.__setattr__(self, name, column[order])
 

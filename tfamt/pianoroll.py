@@ -127,7 +127,9 @@ def notes_to_rolls_graph(
     # Count note begins and ends per frame; what is open sounds.
     edges = tf.stack(
         [
-            tf.concat([tf.clip_by_value(first, 0, num_frames), tf.clip_by_value(last, 0, num_frames)], 0),
+            tf.concat(
+                [tf.clip_by_value(first, 0, num_frames), tf.clip_by_value(last, 0, num_frames)], 0
+            ),
             tf.tile(tf.clip_by_value(key, 0, NUM_PITCHES - 1), [2]),
         ],
         axis=1,

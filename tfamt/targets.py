@@ -22,7 +22,9 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> No
         raise InputError("is a folder, but a file was to be written there", path=target)
     if target.exists() and not overwrite:
         raise InputError(
-            "exists already", path=target, fix="To replace it, pass --overwrite (in Python: overwrite=True)."
+            "exists already",
+            path=target,
+            fix="To replace it, pass --overwrite (in Python: overwrite=True).",
         )
 
 

@@ -58,7 +58,9 @@ class Trainer:
       step: optimizer steps made so far.
     """
 
-    def __init__(self, config: Config, run_dir: str | os.PathLike[str], strategy: tf.distribute.Strategy):
+    def __init__(
+        self, config: Config, run_dir: str | os.PathLike[str], strategy: tf.distribute.Strategy
+    ):
         keras.utils.set_random_seed(config.training.seed)
         self.config = config
         self.run_dir = Path(run_dir)
@@ -67,7 +69,9 @@ class Trainer:
             self.model = build_model(config)
             self.optimizer = keras.optimizers.Adam(learning_rate(config.training))
             self.optimizer.build(self.model.trainable_variables)
-            self._average = [tf.Variable(w.value, trainable=False) for w in self.model.trainable_variables]
+            self._average = [
+                tf.Variable(w.value, trainable=False) for w in self.model.trainable_variables
+            ]
             self._done = tf.Variable(0, dtype=tf.int64, trainable=False)
         checkpoint = tf.train.Checkpoint(
             model=self.model, optimizer=self.optimizer, average=self._average, step=self._done
@@ -77,6 +81,7 @@ class Trainer:
 
     @property
     def step(self) -> int:
+        """Optimizer steps made so far."""
         return int(self._done.numpy())
 
     def restore(self) -> bool:
@@ -93,8 +98,12 @@ class Trainer:
         weights = named_weights(self.model)
         arrays = {name: np.asarray(weight) for name, weight in weights.items()}
         if self.config.training.ema:
-            trained = {id(w): a for w, a in zip(self.model.trainable_variables, self._average, strict=True)}
-            arrays |= {name: trained[id(w)].numpy() for name, w in weights.items() if id(w) in trained}
+            trained = {
+                id(w): a for w, a in zip(self.model.trainable_variables, self._average, strict=True)
+            }
+            arrays |= {
+                name: trained[id(w)].numpy() for name, w in weights.items() if id(w) in trained
+            }
         return arrays
 
     @tf.function
@@ -122,7 +131,11 @@ class Trainer:
         # The optimizer sums over replicas what is already the sum.
         self.optimizer.apply([g / replicas for g in gradients], variables)
         self._update_average(variables)
-        return {"loss": loss, "gradient_norm": norm / replicas, **{n: t / replicas for n, t in terms.items()}}
+        return {
+            "loss": loss,
+            "gradient_norm": norm / replicas,
+            **{n: t / replicas for n, t in terms.items()},
+        }
 
     def _update_average(self, variables: list[keras.Variable]) -> None:
         done = tf.cast(self._done, tf.float32)

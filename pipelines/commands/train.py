@@ -29,19 +29,33 @@ if TYPE_CHECKING:
 
 define_config_flags()
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of the run.")
-_DATA = flags.DEFINE_list("data", None, "Folders of prepared data sets (bin/prepare), parted by commas.")
+_DATA = flags.DEFINE_list(
+    "data", None, "Folders of prepared data sets (bin/prepare), parted by commas."
+)
 _DEMO_MIDI = flags.DEFINE_string(
-    "demo_midi", None, "Instead of --data: a MIDI file, played into a small data set in the run folder."
+    "demo_midi",
+    None,
+    "Instead of --data: a MIDI file, played into a small data set in the run folder.",
 )
 _REPORT_STEPS = flags.DEFINE_integer("report_steps", 20, "Steps between reports.", 1)
 _VALIDATE_STEPS = flags.DEFINE_integer("validate_steps", 1000, "Steps between validations.", 1)
 _VALIDATION_MINUTES = flags.DEFINE_float("validation_minutes", 15.0, "Audio to validate on.", 0.0)
-_CHECKPOINT_SECONDS = flags.DEFINE_float("checkpoint_seconds", 300.0, "Longest time between checkpoints.", 0.0)
-_ROOMS = flags.DEFINE_string("room_responses", None, "Folder of room responses, for --augment_reverb.")
+_CHECKPOINT_SECONDS = flags.DEFINE_float(
+    "checkpoint_seconds", 300.0, "Longest time between checkpoints.", 0.0
+)
+_ROOMS = flags.DEFINE_string(
+    "room_responses", None, "Folder of room responses, for --augment_reverb."
+)
 _GAIN = flags.DEFINE_float("augment_gain_db", 0.0, "Random level, within +- this.")
-_EQUALIZER = flags.DEFINE_float("augment_equalizer_db", 0.0, "Random gain of frequency bands, within +- this.")
-_NOISE = flags.DEFINE_float("augment_noise_db", 0.0, "Loudest added noise, relative to the window; 0 for none.")
-_REVERB = flags.DEFINE_float("augment_reverb", 0.0, "Share of windows that a room response is put on.")
+_EQUALIZER = flags.DEFINE_float(
+    "augment_equalizer_db", 0.0, "Random gain of frequency bands, within +- this."
+)
+_NOISE = flags.DEFINE_float(
+    "augment_noise_db", 0.0, "Loudest added noise, relative to the window; 0 for none."
+)
+_REVERB = flags.DEFINE_float(
+    "augment_reverb", 0.0, "Share of windows that a room response is put on."
+)
 
 
 def main(argv: list[str]) -> int:
@@ -55,7 +69,7 @@ def main(argv: list[str]) -> int:
     config = config_from_flags()
     run_dir = Path(_RUN_DIR.value)
     _make_folder(run_dir)
-    folders = _DATA.value or [str(_demo_data(run_dir))]
+    folders = _DATA.value or [_demo_data(_DEMO_MIDI.value, run_dir)]
     train(config, run_dir, folders)
     return 0
 
@@ -68,7 +82,9 @@ def train(config: Config, run_dir: Path, folders: list[str]) -> None:
     from tfamt.training import Trainer
 
     stored = [item for folder in folders for item in load_index(folder, "train")]
-    validation = [item for folder in folders for item in load_index(folder, "validation", required=False)]
+    validation = [
+        item for folder in folders for item in load_index(folder, "validation", required=False)
+    ]
     augment = _augment(config)
     trainer = Trainer(config, run_dir, tf.distribute.get_strategy())
     resumed = trainer.restore()
@@ -98,7 +114,9 @@ def _batches(
 
     training = config.training
     frontend = build_frontend(config.spectrogram)
-    needed = {"pianoroll", *config.model.heads} | ({"onset"} if "velocity" in config.model.heads else set())
+    needed = {"pianoroll", *config.model.heads} | (
+        {"onset"} if "velocity" in config.model.heads else set()
+    )
 
     def to_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {name: batch[name] for name in needed} | {"spectrogram": frontend(batch["waveform"])}
@@ -143,7 +161,9 @@ def _validation(config: Config, stored: list[Stored]) -> Any:
         averaged = trainer.averaged_weights()
         for name, weight in named_weights(model).items():
             weight.assign(averaged[name])
-        return {f"validation_{name}": value for name, value in mean_scores(transcriber, chosen).items()}
+        return {
+            f"validation_{name}": value for name, value in mean_scores(transcriber, chosen).items()
+        }
 
     return validate
 
@@ -159,9 +179,16 @@ class _Reporter:
     def __call__(self, step: int, scalars: Scalars) -> None:
         rate = (step - self.first) / max(time.monotonic() - self.started, 1e-9)
         left = (self.steps - step) / rate
-        shown = {name: value for name, value in scalars.items() if not name.endswith(("precision", "recall"))}
+        shown = {
+            name: value
+            for name, value in scalars.items()
+            if not name.endswith(("precision", "recall"))
+        }
         figures = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-        print(f"step {step}/{self.steps}  {figures}  {rate:.2f} steps/s, {_clock(left)} left", flush=True)
+        print(
+            f"step {step}/{self.steps}  {figures}  {rate:.2f} steps/s, {_clock(left)} left",
+            flush=True,
+        )
 
 
 def _clock(seconds: float) -> str:
@@ -169,12 +196,12 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
-def _demo_data(run_dir: Path) -> Path:
+def _demo_data(midi: str | None, run_dir: Path) -> str:
     from pipelines.demo import prepare_demo
 
-    folder = run_dir / "data"
-    prepare_demo(_DEMO_MIDI.value, folder)
-    return folder
+    assert midi is not None, "checked by main"
+    prepare_demo(midi, run_dir / "data")
+    return str(run_dir / "data")
 
 
 def _make_folder(folder: Path) -> None:

@@ -97,7 +97,10 @@ def pair_up(reference: Path, estimate: Path) -> Pairs:
     shared = sorted(references.keys() & estimates.keys())
     problems = [
         f"{files[stem]}: has no partner of that name in {other}"
-        for files, others, other in ((references, estimates, estimate), (estimates, references, reference))
+        for files, others, other in (
+            (references, estimates, estimate),
+            (estimates, references, reference),
+        )
         for stem in sorted(files.keys() - others.keys())
     ]
     return Pairs({stem: (references[stem], estimates[stem]) for stem in shared}, problems)
@@ -129,7 +132,10 @@ def format_table(scores: Mapping[str, Scores], summary: Summary) -> str:
     letters = "".join("   " + "".join(f"{f:<7}" for f in _FIGURES.values())[:19] for _ in kinds)
     lines = [f"{'':<{width}}{heading}", f"{'piece':<{width}}{letters}"]
     for name, figures in rows:
-        cells = ["  ".join(_cell(figures.get(f"{kind}_{figure}")) for figure in _FIGURES) for kind in kinds]
+        cells = [
+            "  ".join(_cell(figures.get(f"{kind}_{figure}")) for figure in _FIGURES)
+            for kind in kinds
+        ]
         lines.append("   ".join([f"{name:<{width}}", *cells]))
     lines.insert(-2, "-" * max(map(len, lines)))
     return "\n".join(line.rstrip() for line in lines)
@@ -173,7 +179,11 @@ def _labels_by_stem(folder: Path) -> dict[str, Path]:
 
     best: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.name.startswith(".") or path.suffix.lower() not in LABEL_SUFFIXES or not path.is_file():
+        if (
+            path.name.startswith(".")
+            or path.suffix.lower() not in LABEL_SUFFIXES
+            or not path.is_file()
+        ):
             continue
         rival = best.get(path.stem)
         if rival is not None and rank(rival) == rank(path):

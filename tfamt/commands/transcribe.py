@@ -62,7 +62,9 @@ def main(argv: list[str]) -> int:
     transcriber = Transcriber.load(_WEIGHTS.value)
     for number, job in enumerate(jobs, start=1):
         try:
-            notes = _transcribe(transcriber, job, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else "")
+            notes = _transcribe(
+                transcriber, job, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else ""
+            )
             print(f"{job.recording}: {len(notes)} notes -> {job.targets['mid']}", flush=True)
         except InputError as error:
             report(error)
@@ -75,7 +77,9 @@ def plan(recordings: list[Path]) -> tuple[list[Job], list[InputError]]:
     from tfamt.audio import probe
     from tfamt.targets import check_target
 
-    stems = Counter(path.stem if _OUTPUT_DIR.value else str(path.with_suffix("")) for path in recordings)
+    stems = Counter(
+        path.stem if _OUTPUT_DIR.value else str(path.with_suffix("")) for path in recordings
+    )
     if _OUTPUT_DIR.value:
         _make_folder(Path(_OUTPUT_DIR.value))
     jobs: list[Job] = []
@@ -194,7 +198,9 @@ def _progress(label: str, seconds: float) -> Iterator[Callable[[float], None]]:
     from tqdm import tqdm
 
     form = "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s, {remaining} left"
-    with tqdm(total=round(seconds, 3), desc=label, disable=None, leave=False, bar_format=form) as bar:
+    with tqdm(
+        total=round(seconds, 3), desc=label, disable=None, leave=False, bar_format=form
+    ) as bar:
 
         def advance(done: float) -> None:
             bar.update(done - bar.n)

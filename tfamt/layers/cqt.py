@@ -54,7 +54,9 @@ class ConstantQ(keras.layers.Layer):
         magnitudes = [self._octave(padded, blocks, num_frames) for blocks in self._octaves]
         return tf.concat(magnitudes, axis=-1) * np.sqrt(self._lengths)
 
-    def _octave(self, padded: tf.Tensor, blocks: NDArray[np.float32], num_frames: tf.Tensor) -> tf.Tensor:
+    def _octave(
+        self, padded: tf.Tensor, blocks: NDArray[np.float32], num_frames: tf.Tensor
+    ) -> tf.Tensor:
         width = len(blocks)
         start = self._reach - width * self.hop // 2
         samples = (num_frames + width - 1) * self.hop
@@ -62,7 +64,9 @@ class ConstantQ(keras.layers.Layer):
         tail = tf.maximum(start + samples - tf.shape(padded)[1], 0)
         stretch = tf.pad(padded, [[0, 0], [0, tail]])[:, start : start + samples]
         by_block = tf.reshape(stretch, [tf.shape(padded)[0], num_frames + width - 1, self.hop])
-        real, imaginary = tf.split(tf.nn.conv1d(by_block, blocks, stride=1, padding="VALID"), 2, axis=-1)
+        real, imaginary = tf.split(
+            tf.nn.conv1d(by_block, blocks, stride=1, padding="VALID"), 2, axis=-1
+        )
         return tf.sqrt(real**2 + imaginary**2)
 
     def get_config(self) -> dict[str, Any]:

@@ -73,6 +73,9 @@ def _recur(projected: tf.Tensor, recurrent_kernel: tf.Tensor) -> tf.Tensor:
         return frame + 1, hidden, cell, states.write(frame, hidden)
 
     *_, states = tf.while_loop(
-        lambda frame, *_: frame < frames, step, (0, zeros, zeros, hidden_states), maximum_iterations=frames
+        lambda frame, *_: frame < frames,
+        step,
+        (0, zeros, zeros, hidden_states),
+        maximum_iterations=frames,
     )
     return states.stack()

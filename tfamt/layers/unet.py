@@ -38,7 +38,9 @@ class UpsampleLike(keras.layers.Layer):
         enlarged.set_shape([x.shape[0], reference.shape[1], reference.shape[2], self.channels])
         return enlarged + tf.convert_to_tensor(self.bias)
 
-    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+    def compute_output_shape(
+        self, input_shape: list[tuple[int | None, ...]]
+    ) -> tuple[int | None, ...]:
         return (*input_shape[1][:3], input_shape[0][-1])
 
 
@@ -70,7 +72,9 @@ class CropLike(keras.layers.Layer):
         x, reference = inputs
         return x[:, : tf.shape(reference)[1]]
 
-    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+    def compute_output_shape(
+        self, input_shape: list[tuple[int | None, ...]]
+    ) -> tuple[int | None, ...]:
         return (input_shape[0][0], input_shape[1][1], *input_shape[0][2:])
 
 

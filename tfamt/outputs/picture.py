@@ -22,7 +22,23 @@ DPI = 100
 SECONDS_PER_INCH = 25.0
 WIDTH_INCHES = (12.0, 24.0)
 HEIGHT_INCHES = 8.0
-CLOCK_STEPS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)
+CLOCK_STEPS = (
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    15.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+    900.0,
+    1800.0,
+)
 FEWEST_KEYS = 30
 LIKELY = 0.3
 """Keys that nowhere reach this probability and carry no note need not be shown."""
@@ -55,7 +71,11 @@ def write_png(
       InputError: the file exists or cannot be written.
       ValueError: the arrays do not belong together.
     """
-    if pianoroll.shape != (len(spectrogram), NUM_PITCHES) or spectrogram.ndim != 2 or not spectrogram.size:
+    if (
+        pianoroll.shape != (len(spectrogram), NUM_PITCHES)
+        or spectrogram.ndim != 2
+        or not spectrogram.size
+    ):
         raise ValueError(
             "A picture needs [frames, bins] and [frames, 88] of the same frames. "
             f"Received: {spectrogram.shape} and {pianoroll.shape}"
@@ -63,7 +83,9 @@ def write_png(
     figure = _draw(notes, spectrogram, pianoroll, frames_per_second, title)
     with new_file(path, overwrite=overwrite) as temporary, warnings.catch_warnings():
         # A title in a script that the font lacks shows boxes; that is no reason to disturb anyone.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing from font", category=UserWarning
+        )
         figure.savefig(temporary, format="png")
 
 
@@ -142,7 +164,10 @@ def _draw_notes(axes: Axes, notes: Notes, onset_width: float) -> None:
     left, right = notes.onset, notes.offset
     bottom, top = notes.pitch - half, notes.pitch + half
     corners = np.stack(
-        [np.stack(corner, axis=1) for corner in ((left, bottom), (left, top), (right, top), (right, bottom))],
+        [
+            np.stack(corner, axis=1)
+            for corner in ((left, bottom), (left, top), (right, top), (right, bottom))
+        ],
         axis=1,
     )
     # The thin outline keeps a note visible that is narrower than a pixel.

@@ -61,6 +61,8 @@ def write_json(
         {"onset": round(on, 6), "offset": round(off, 6), "pitch": pitch, "velocity": velocity}
         for on, off, pitch, velocity in notes
     ]
-    content = json.dumps(asdict(provenance) | {"notes": rows}, ensure_ascii=False, indent=1, allow_nan=False)
+    content = json.dumps(
+        asdict(provenance) | {"notes": rows}, ensure_ascii=False, indent=1, allow_nan=False
+    )
     with new_file(path, overwrite=overwrite) as temporary:
         temporary.write_text(content + "\n", encoding="utf-8")
