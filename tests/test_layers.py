@@ -82,6 +82,9 @@ def test_peak_scaling() -> None:
     # 0, -10, -40, and beyond -80 dB.
     np.testing.assert_allclose(PeakScaling()(window), [[[1.0, 0.875, 0.5, 0.0, 0.0]]], atol=1e-6)
     np.testing.assert_allclose(PeakScaling()(1e-3 * window), PeakScaling()(window), atol=1e-6)
+    # The same levels as magnitudes: 20 dB for a factor of 10.
+    magnitudes = PeakScaling(160.0, power=False)(window)
+    np.testing.assert_allclose(magnitudes, [[[1.0, 0.875, 0.5, 0.0, 0.0]]], atol=1e-6)
     silent = np.full((1, 1, 2), 1e-9, np.float32)
     # -30 dB below the level that counts as quiet, and no more.
     np.testing.assert_allclose(PeakScaling()(silent), 1 - 30 / 80, atol=1e-6)
@@ -164,7 +167,7 @@ def test_padding_and_cropping() -> None:
             (1, 4000),
         ),
         (MinMaxScaling(), (1, 5, 6)),
-        (PeakScaling(range_db=60.0, quietest=1e-3), (1, 5, 6)),
+        (PeakScaling(range_db=60.0, power=False, quietest=1e-3), (1, 5, 6)),
         (PadFrames(9), (1, 5, 6, 1)),
         (BidirectionalLSTM(4), (1, 5, 6)),
     ],

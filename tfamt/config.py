@@ -35,7 +35,8 @@ class SpectrogramConfig:
       bins_per_octave: CQT only.
       filter_scale: CQT only: length of the kernels, 1 for true constant Q; less is sharper in time.
       scaling: "minmax": log(x + 1e-5), then min-max over the window (the paper's "imagewise"); "peak": decibels
-        below the window's loudest bin.
+        below the window's loudest bin, `range_db` of them.
+      range_db: dynamic range that "peak" keeps, in dB.
     """
 
     kind: str = "mel"
@@ -48,11 +49,20 @@ class SpectrogramConfig:
     bins_per_octave: int = 24
     filter_scale: float = 1.0
     scaling: str = "minmax"
+    range_db: float = 80.0
 
     def __post_init__(self) -> None:
         _one_of("spectrogram_kind", self.kind, ("mel", "cqt"))
         _one_of("spectrogram_scaling", self.scaling, ("minmax", "peak"))
-        for name in ("sample_rate", "hop", "bins", "window", "bins_per_octave", "filter_scale"):
+        for name in (
+            "sample_rate",
+            "hop",
+            "bins",
+            "window",
+            "bins_per_octave",
+            "filter_scale",
+            "range_db",
+        ):
             _positive(f"spectrogram_{name}", getattr(self, name))
         if not 0 < self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise InputError(

@@ -56,8 +56,11 @@ def build_frontend(config: SpectrogramConfig) -> keras.Model:
     spectrogram = spectrogram_layer(config)(waveform)
     # A frame centred just behind the last sample is not part of the window.
     spectrogram = _CropToAudio(config.hop, name="crop")([spectrogram, waveform])
-    scaling = MinMaxScaling if config.scaling == "minmax" else PeakScaling
-    return keras.Model(waveform, scaling(name="scaling")(spectrogram), name="frontend")
+    if config.scaling == "minmax":
+        scaling = MinMaxScaling(name="scaling")
+    else:
+        scaling = PeakScaling(config.range_db, power=config.kind == "mel", name="scaling")
+    return keras.Model(waveform, scaling(spectrogram), name="frontend")
 
 
 def spectrogram_layer(config: SpectrogramConfig) -> keras.layers.Layer:

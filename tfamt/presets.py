@@ -45,7 +45,7 @@ PRESETS = {
         Config(
             name="piano",
             spectrogram=SpectrogramConfig(
-                kind="cqt", bins=176, low_hz=27.5, filter_scale=0.5, scaling="peak"
+                kind="cqt", bins=176, low_hz=27.5, filter_scale=0.5, scaling="peak", range_db=160.0
             ),
             model=ModelConfig(
                 channels=(12, 24, 48, 96),

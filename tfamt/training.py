@@ -69,9 +69,7 @@ class Trainer:
             self.model = build_model(config)
             self.optimizer = keras.optimizers.Adam(learning_rate(config.training))
             self.optimizer.build(self.model.trainable_variables)
-            self._average = [
-                tf.Variable(w.value, trainable=False) for w in self.model.trainable_variables
-            ]
+            self._average = [tf.Variable(w.value, trainable=False) for w in self.model.weights]
             self._done = tf.Variable(0, dtype=tf.int64, trainable=False)
         checkpoint = tf.train.Checkpoint(
             model=self.model, optimizer=self.optimizer, average=self._average, step=self._done
@@ -94,17 +92,14 @@ class Trainer:
         save_weights(self.run_dir / "weights.npz", self.config, self.averaged_weights())
 
     def averaged_weights(self) -> dict[str, NDArray[np.float32]]:
-        """The weights to be used: moving averages where the config asks for them."""
-        weights = named_weights(self.model)
-        arrays = {name: np.asarray(weight) for name, weight in weights.items()}
-        if self.config.training.ema:
-            trained = {
-                id(w): a for w, a in zip(self.model.trainable_variables, self._average, strict=True)
-            }
-            arrays |= {
-                name: trained[id(w)].numpy() for name, w in weights.items() if id(w) in trained
-            }
-        return arrays
+        """The weights to be used: moving averages, or with `training_ema` of 0 the weights themselves."""
+        averages = {
+            id(weight): average
+            for weight, average in zip(self.model.weights, self._average, strict=True)
+        }
+        return {
+            name: averages[id(weight)].numpy() for name, weight in named_weights(self.model).items()
+        }
 
     @tf.function
     def train_step(self, batch: Batch) -> Batch:
@@ -130,19 +125,20 @@ class Trainer:
         gradients, norm = tf.clip_by_global_norm(gradients, self.config.training.clip_norm)
         # The optimizer sums over replicas what is already the sum.
         self.optimizer.apply([g / replicas for g in gradients], variables)
-        self._update_average(variables)
+        self._update_average()
         return {
             "loss": loss,
             "gradient_norm": norm / replicas,
             **{n: t / replicas for n, t in terms.items()},
         }
 
-    def _update_average(self, variables: list[keras.Variable]) -> None:
+    def _update_average(self) -> None:
         done = tf.cast(self._done, tf.float32)
         # A young average would remember the initial weights for too long.
         decay = tf.minimum(self.config.training.ema, (1.0 + done) / (10.0 + done))
-        for average, variable in zip(self._average, variables, strict=True):
-            average.assign(decay * average + (1.0 - decay) * variable.value)
+        # Statistics of normalisation are averaged too: those of the last steps do not fit averaged weights.
+        for average, weight in zip(self._average, self.model.weights, strict=True):
+            average.assign(decay * average + (1.0 - decay) * weight.value)
 
     def train(
         self,

@@ -31,19 +31,29 @@ class PeakScaling(keras.layers.Layer):
 
     The result does not change with the level of the recording. A window whose loudest bin lies below `quietest` is
     measured against that instead: what is next to silent stays dark rather than being blown up into noise.
+
+    Args:
+      range_db: what lies further below the loudest bin is 0.
+      power: whether the input is power (Mel) or magnitude (CQT).
+      quietest: see above, in the unit of the input.
     """
 
-    def __init__(self, range_db: float = 80.0, quietest: float = 1e-6, **kwargs: Any):
+    def __init__(
+        self, range_db: float = 80.0, power: bool = True, quietest: float = 1e-6, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.range_db = range_db
+        self.power = power
         self.quietest = quietest
 
     def call(self, spectrogram: tf.Tensor) -> tf.Tensor:
         loudest = tf.reduce_max(spectrogram, axis=[1, 2], keepdims=True)
         relative = spectrogram / tf.maximum(loudest, self.quietest)
-        darkest = np.float32(10.0 ** (-self.range_db / 10.0))
-        decibels = tf.math.log(tf.maximum(relative, darkest)) * np.float32(10.0 / np.log(10.0))
+        per_decade = 10.0 if self.power else 20.0
+        darkest = np.float32(10.0 ** (-self.range_db / per_decade))
+        decibels = tf.math.log(tf.maximum(relative, darkest)) * np.float32(per_decade / np.log(10))
         return 1.0 + decibels / self.range_db
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "range_db": self.range_db, "quietest": self.quietest}
+        names = ("range_db", "power", "quietest")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

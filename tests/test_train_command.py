@@ -1,0 +1,76 @@
+"""bin/train through the command line, on data that it makes itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfamt.weights import load_weights
+
+
+def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipelines.commands.train", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd)
+
+
+def test_a_tiny_run_and_its_continuation(root: Path, tmp_path: Path) -> None:
+    # The flagfile's paths are relative to the checkout; the run goes elsewhere.
+    arguments = [
+        f"--flagfile={root / 'configs' / 'tiny.flags'}", f"--run_dir={tmp_path}", "--training_batch_size=2",
+        "--model_context=none", "--report_steps=2", "--validate_steps=4",
+    ]  # fmt: skip
+    first = run(*arguments, "--training_steps=4", cwd=root)
+    assert first.returncode == 0, first.stderr
+    lines = first.stdout.strip().split("\n")
+    assert lines[0] == "tiny: 8 recordings to train on, 1 to validate on"
+    assert lines[1].startswith("step 2/4  loss ")
+    assert lines[2].startswith("step 4/4  loss ")
+    assert "note_f1" in lines[3] and "left" in lines[3]
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert (stored["training"]["steps"], stored["training"]["batch_size"]) == (4, 2)
+    config, weights = load_weights(tmp_path / "weights.npz")
+    assert config.model.context == "none"
+    assert list((tmp_path / "logs").glob("events.*"))
+
+    second = run(*arguments, "--training_steps=6", cwd=root)
+    assert second.returncode == 0, second.stderr
+    assert second.stdout.startswith(
+        "tiny: 8 recordings to train on, 1 to validate on; going on from step 4\nstep 6/6 "
+    )
+    _, later = load_weights(tmp_path / "weights.npz")
+    assert any((later[name] != weights[name]).any() for name in weights)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], 1, "--run_dir is missing"),
+        (["--run_dir=run"], 1, "either --data or --demo_midi"),
+        (["--run_dir=run", "--data=none"], 1, "none: is not a prepared data set"),
+        (["--run_dir=run", "--data=x", "--preset=big"], 1, "no preset 'big'"),
+        (
+            ["--run_dir=run", "--data=x", "--training_steps=0"],
+            1,
+            "training_steps must be greater than 0",
+        ),
+        (["--run_dir=run", "--data=x", "--training_steps=many"], 2, "training_steps"),
+        (["--run_dir=run", "--data=x", "--model_channels=8,x"], 2, "whole numbers"),
+        (["--run_dir=run", "--data=x", "--model_heads=onset"], 1, "must hold pianoroll"),
+        (["--run_dir=run", "--demo_midi=none.mid"], 1, "none.mid"),
+        (["--run_dir=a.txt/run", "--data=x"], 1, "a.txt/run: cannot be made"),
+        (["--flagfile=a.txt"], 2, "no_such_flag"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    tmp_path: Path, arguments: list[str], code: int, said: str
+) -> None:
+    (tmp_path / "a.txt").write_text("--no_such_flag=1\n")
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().split("\n")) == 1
