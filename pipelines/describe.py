@@ -40,6 +40,15 @@ class Contents:
         """Number of notes."""
         return self.pitches.total()
 
+    @property
+    def beyond_piano(self) -> int:
+        """Notes of pitches that a piano does not have: stored, but left out of piano rolls."""
+        return sum(
+            count
+            for pitch, count in self.pitches.items()
+            if not LOWEST_PITCH <= pitch <= HIGHEST_PITCH
+        )
+
     def add(self, index: dict[str, Any]) -> None:
         """Adds a shard, of which this is the index."""
         self.recordings += len(index["recordings"])
@@ -102,6 +111,11 @@ def format_text(description: Description) -> str:
         lines.append(
             f"{name:<12}{item.recordings:>12}{item.seconds / 3600:>10.2f}{item.notes:>12}{rate:>9.1f}"
         )
+        if item.beyond_piano:
+            lines.append(
+                f"{'':<12}{item.beyond_piano} of these notes lie outside pitches "
+                f"{LOWEST_PITCH}..{HIGHEST_PITCH}: no piano roll has them"
+            )
     lines += ["", "Pitches: share of notes by octave", *_bars(splits, _octaves)]
     lines += [
         "",

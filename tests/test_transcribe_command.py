@@ -14,6 +14,7 @@ import pretty_midi
 import pytest
 import soundfile
 
+import tfamt
 from tfamt.config import replace
 from tfamt.labels import read_labels
 from tfamt.weights import load_weights, save_weights, shipped_weights
@@ -105,6 +106,11 @@ def test_everything_at_once_and_never_over_what_is_there(root: Path, tmp_path: P
     assert len(stored["notes"]) == len(table) == len(midi.instruments[0].notes)
     assert stored["audio"] == "prelude.ogg"
     assert stored["duration"] == pytest.approx(soundfile.info(str(recording)).duration)
+    # The same from Python, with the same defaults; tables hold microseconds.
+    ours = tfamt.transcribe(recording)
+    np.testing.assert_allclose(table.intervals, ours.intervals, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(table.pitch, ours.pitch)
+    np.testing.assert_array_equal(table.velocity, ours.velocity)
     heard = soundfile.info(str(tmp_path / "prelude.notes.wav"))
     assert heard.duration == pytest.approx(stored["duration"], abs=0.01)
 
