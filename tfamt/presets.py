@@ -66,7 +66,9 @@ PRESETS = {
                 warmup_steps=100,
                 ema=0.999,
             ),
-            decoding=DecodingConfig(method="onsets", onset_threshold=0.4, min_note_ms=30.0),
+            decoding=DecodingConfig(
+                method="onsets", onset_threshold=0.3, pianoroll_threshold=0.4, min_note_ms=30.0
+            ),
         ),
         Config(
             name="tiny",
