@@ -18,7 +18,7 @@ from tfamt.config import Config, TrainingConfig
 from tfamt.files import atomic_write
 from tfamt.losses import loss_terms, total_loss
 from tfamt.model import build_model
-from tfamt.weights import named_weights, save_weights
+from tfamt.weights import assign_weights, load_weights, named_weights, save_weights
 
 Batch = dict[str, tf.Tensor]
 Scalars = dict[str, float]
@@ -85,6 +85,17 @@ class Trainer:
     def restore(self) -> bool:
         """Goes back to the latest checkpoint of the run folder; False where there is none."""
         return self.manager.restore_or_initialize() is not None
+
+    def begin_with(self, weights: str | os.PathLike[str]) -> None:
+        """Takes the weights of a file instead of random ones, as their own averages.
+
+        Raises:
+          InputError: the file is no weights file, or its weights are of another config.
+        """
+        _, arrays = load_weights(weights)
+        assign_weights(self.model, arrays, weights)
+        for average, weight in zip(self._average, self.model.weights, strict=True):
+            average.assign(weight.value)
 
     def save(self) -> None:
         """Writes a checkpoint, and the weights that the run has reached so far."""

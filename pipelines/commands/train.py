@@ -37,6 +37,9 @@ _DEMO_MIDI = flags.DEFINE_string(
     None,
     "Instead of --data: a MIDI file, played into a small data set in the run folder.",
 )
+_INITIAL_WEIGHTS = flags.DEFINE_string(
+    "initial_weights", None, "Weights file to begin with, instead of random weights."
+)
 _REPORT_STEPS = flags.DEFINE_integer("report_steps", 20, "Steps between reports.", 1)
 _VALIDATE_STEPS = flags.DEFINE_integer("validate_steps", 1000, "Steps between validations.", 1)
 _VALIDATION_MINUTES = flags.DEFINE_float("validation_minutes", 15.0, "Audio to validate on.", 0.0)
@@ -88,6 +91,8 @@ def train(config: Config, run_dir: Path, folders: list[str]) -> None:
     augment = _augment(config)
     trainer = Trainer(config, run_dir, tf.distribute.get_strategy())
     resumed = trainer.restore()
+    if _INITIAL_WEIGHTS.value and not resumed:
+        trainer.begin_with(_INITIAL_WEIGHTS.value)
     print(
         f"{config.name}: {len(stored)} recordings to train on, {len(validation)} to validate on"
         + (f"; going on from step {trainer.step}" if resumed else ""),
