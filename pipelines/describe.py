@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.recordings import SPLITS
+from pipelines.windows import read_manifest
 from tfamt.errors import InputError
 from tfamt.files import atomic_path
 from tfamt.notes import HIGHEST_PITCH, LOWEST_PITCH
@@ -77,16 +78,7 @@ def read_description(folder: Path) -> Description:
     Raises:
       InputError: the folder is no finished prepared data set.
     """
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            "is not a prepared data set: manifest.json is missing",
-            path=folder,
-            fix="Make one with bin/prepare, or let an interrupted bin/prepare finish.",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read ({error})", path=folder / "manifest.json") from error
+    manifest = read_manifest(folder)
     splits = {split: Contents() for split in SPLITS}
     for shard in manifest["shards"]:
         path = folder / shard.replace(".tfrecord", ".index.json")

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,26 @@ class WindowSpec:
 Augment = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a prepared data set, which is there only when all else is.
+
+    Raises:
+      InputError: there is none, or it cannot be read.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            "is not a prepared data set: manifest.json is missing",
+            path=folder,
+            fix="Make one with bin/prepare, or let an interrupted bin/prepare finish.",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read ({error})", path=path) from error
+    return manifest
+
+
 def load_index(folder: str | Path, split: str, *, required: bool = True) -> list[Stored]:
     """The recordings of one split of a prepared data set.
 
@@ -56,13 +76,7 @@ def load_index(folder: str | Path, split: str, *, required: bool = True) -> list
         required.
     """
     root = Path(folder)
-    manifest = root / "manifest.json"
-    if not manifest.is_file():
-        raise InputError(
-            "is not a prepared data set: manifest.json is missing",
-            path=root,
-            fix="Make one with bin/prepare, or let an interrupted bin/prepare finish.",
-        )
+    read_manifest(root)
     stored = []
     for index_file in sorted(root.glob(f"{split}-*.index.json")):
         shard = index_file.with_name(index_file.name.replace(".index.json", ".tfrecord"))

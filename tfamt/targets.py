@@ -28,6 +28,18 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> No
         )
 
 
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """Makes a folder, and those above it, if they are not there.
+
+    Raises:
+      InputError: it cannot be made.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be made ({error.strerror})", path=folder) from error
+
+
 @contextlib.contextmanager
 def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """`tfamt.files.atomic_path` behind `check_target`.

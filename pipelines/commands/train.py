@@ -69,9 +69,11 @@ def main(argv: list[str]) -> int:
         raise InputError("--run_dir is missing", fix="Name the folder that the run shall live in.")
     if bool(_DATA.value) == bool(_DEMO_MIDI.value):
         raise InputError("give either --data or --demo_midi")
+    from tfamt.targets import make_folder
+
     config = config_from_flags()
     run_dir = Path(_RUN_DIR.value)
-    _make_folder(run_dir)
+    make_folder(run_dir)
     folders = _DATA.value or [_demo_data(_DEMO_MIDI.value, run_dir)]
     train(config, run_dir, folders)
     return 0
@@ -207,13 +209,6 @@ def _demo_data(midi: str | None, run_dir: Path) -> str:
     assert midi is not None, "checked by main"
     prepare_demo(midi, run_dir / "data")
     return str(run_dir / "data")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be made ({error.strerror})", path=folder) from error
 
 
 def cli() -> None:

@@ -75,13 +75,13 @@ def main(argv: list[str]) -> int:
 def plan(recordings: list[Path]) -> tuple[list[Job], list[InputError]]:
     """Finds out where everything goes, and what cannot be done, before any work is done."""
     from tfamt.audio import probe
-    from tfamt.targets import check_target
+    from tfamt.targets import check_target, make_folder
 
     stems = Counter(
         path.stem if _OUTPUT_DIR.value else str(path.with_suffix("")) for path in recordings
     )
     if _OUTPUT_DIR.value:
-        _make_folder(Path(_OUTPUT_DIR.value))
+        make_folder(_OUTPUT_DIR.value)
     jobs: list[Job] = []
     problems: list[InputError] = []
     for recording in recordings:
@@ -112,13 +112,6 @@ def _endings() -> Iterator[tuple[str, str]]:
     if _WAV.value:
         # The recording itself may be a .wav.
         yield "wav", ".notes.wav"
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be made ({error.strerror})", path=folder) from error
 
 
 def _transcribe(transcriber: Transcriber, job: Job, label: str) -> Notes:
