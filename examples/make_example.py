@@ -9,6 +9,7 @@ fluidsynth and the SoundFont FluidR3_GM (MIT licence): Debian packages fluidsynt
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 import soundfile
+
+from tfamt.files import atomic_path
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 SAMPLE_RATE = 44_100
@@ -78,22 +81,34 @@ def compose() -> pretty_midi.PrettyMIDI:
     return midi
 
 
-def render(midi_file: Path, sound_file: Path) -> None:
-    """Plays a MIDI file with FluidSynth into a Vorbis file."""
+def find_fluidsynth() -> str:
+    """The command, if all that rendering needs is there; else ends the program with a message."""
     fluidsynth = shutil.which("fluidsynth")
     if not fluidsynth or not SOUNDFONT.exists():
         sys.exit("error: needs the Debian packages fluidsynth and fluid-soundfont-gm")
+    return fluidsynth
+
+
+def render(midi_file: Path, sound_file: Path) -> None:
+    """Plays a MIDI file with FluidSynth into a Vorbis file."""
+    fluidsynth = find_fluidsynth()
     seconds = pretty_midi.PrettyMIDI(str(midi_file)).get_end_time() + TAIL_SECONDS
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder, "sound.wav")
         options = ["-ni", "-q", "-g", "0.6", "-r", str(SAMPLE_RATE), "-F", str(wav)]
-        subprocess.run(
-            [fluidsynth, *options, str(SOUNDFONT), str(midi_file)], check=True, timeout=120
-        )
+        command = [fluidsynth, *options, str(SOUNDFONT), str(midi_file)]
+        subprocess.run(command, check=True, timeout=120)
         samples, _ = soundfile.read(wav, dtype="float32")
+    if len(samples) < seconds * SAMPLE_RATE - SAMPLE_RATE:
+        sys.exit(
+            f"error: FluidSynth stopped after {len(samples) / SAMPLE_RATE:.1f} of {seconds:.1f} s"
+        )
     samples = samples[: int(seconds * SAMPLE_RATE)]
     samples *= PEAK / np.abs(samples).max()
-    with soundfile.SoundFile(sound_file, "w", SAMPLE_RATE, 2, "VORBIS", format="OGG") as file:
+    with (
+        atomic_path(sound_file) as temporary,
+        soundfile.SoundFile(temporary, "w", SAMPLE_RATE, 2, "VORBIS", format="OGG") as file,
+    ):
         # In pieces: libsndfile's Vorbis encoder fails on long single writes.
         for begin in range(0, len(samples), SAMPLE_RATE):
             file.write(samples[begin : begin + SAMPLE_RATE])
@@ -101,10 +116,14 @@ def render(midi_file: Path, sound_file: Path) -> None:
 
 def main() -> None:
     """Writes both files."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    parser = argparse.ArgumentParser(description="Makes reference/prelude.mid and prelude.ogg.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
+    folder = parser.parse_args().folder
+    find_fluidsynth()
     reference = folder / "reference" / "prelude.mid"
     reference.parent.mkdir(parents=True, exist_ok=True)
-    compose().write(str(reference))
+    with atomic_path(reference) as temporary:
+        compose().write(str(temporary))
     render(reference, folder / "prelude.ogg")
 
 
