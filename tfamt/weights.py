@@ -6,7 +6,6 @@ the `tfamt.config.Config` that the weights belong to.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import zipfile
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tfamt.config import Config
+from tfamt.config import Config, replace
 from tfamt.errors import InputError
 from tfamt.files import atomic_path
 
@@ -115,9 +114,7 @@ def load_transcriber(path: str | os.PathLike[str]) -> tuple[Config, keras.Model]
     # TensorFlow takes seconds to load: not before the file is known to be right.
     from tfamt.model import build_model
 
-    model = build_model(
-        dataclasses.replace(config, model=dataclasses.replace(config.model, reconstruction=False))
-    )
+    model = build_model(replace(config, "model", reconstruction=False))
     kept = {name: array for name, array in arrays.items() if not name.startswith("reconstructor/")}
     assign_weights(model, kept, path)
     return config, model.get_layer("transcriber")

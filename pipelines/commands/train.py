@@ -157,7 +157,7 @@ def _validation(config: Config, stored: list[Stored]) -> Any:
     from pipelines.validation import first_minutes, mean_scores
     from tfamt.model import build_model
     from tfamt.transcription import Transcriber
-    from tfamt.weights import named_weights
+    from tfamt.weights import assign_weights
 
     chosen = first_minutes(stored, _VALIDATION_MINUTES.value)
     # A model of its own: the one in training keeps its weights while their averages are tried.
@@ -165,9 +165,7 @@ def _validation(config: Config, stored: list[Stored]) -> Any:
     transcriber = Transcriber(config, model.get_layer("transcriber"))
 
     def validate(trainer: Trainer) -> Scalars:
-        averaged = trainer.averaged_weights()
-        for name, weight in named_weights(model).items():
-            weight.assign(averaged[name])
+        assign_weights(model, trainer.averaged_weights(), trainer.run_dir)
         return {
             f"validation_{name}": value for name, value in mean_scores(transcriber, chosen).items()
         }

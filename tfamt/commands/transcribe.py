@@ -40,9 +40,10 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether existing files may b
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A recording and where its results go: `targets` by kind ("mid", "csv", "json", "png", "wav")."""
+    """A recording of `duration` seconds, and its results by kind ("mid", "csv", "json", "png", "wav")."""
 
     recording: Path
+    duration: float
     targets: dict[str, Path]
 
 
@@ -77,31 +78,35 @@ def plan(recordings: list[Path]) -> tuple[list[Job], list[InputError]]:
     from tfamt.audio import probe
     from tfamt.targets import check_target, make_folder
 
-    stems = Counter(
-        path.stem if _OUTPUT_DIR.value else str(path.with_suffix("")) for path in recordings
-    )
+    stems = Counter(_stem(recording) for recording in recordings)
     if _OUTPUT_DIR.value:
         make_folder(_OUTPUT_DIR.value)
     jobs: list[Job] = []
     problems: list[InputError] = []
     for recording in recordings:
-        folder = Path(_OUTPUT_DIR.value) if _OUTPUT_DIR.value else recording.parent
-        job = Job(recording, {kind: folder / f"{recording.stem}{end}" for kind, end in _endings()})
+        stem = _stem(recording)
+        targets = {kind: stem.with_name(stem.name + end) for kind, end in _endings()}
         try:
-            if stems[recording.stem if _OUTPUT_DIR.value else str(recording.with_suffix(""))] > 1:
+            if stems[stem] > 1:
                 raise InputError(
                     "shares its name with another recording: their results would collide",
                     path=recording,
                     fix="Transcribe them in separate calls into different folders.",
                 )
-            probe(recording)
-            for target in job.targets.values():
+            duration = probe(recording).duration
+            for target in targets.values():
                 check_target(target, overwrite=_OVERWRITE.value)
         except InputError as error:
             problems.append(error)
         else:
-            jobs.append(job)
+            jobs.append(Job(recording, duration, targets))
     return jobs, problems
+
+
+def _stem(recording: Path) -> Path:
+    """What the names of a recording's results begin with."""
+    folder = Path(_OUTPUT_DIR.value) if _OUTPUT_DIR.value else recording.parent
+    return folder / recording.stem
 
 
 def _endings() -> Iterator[tuple[str, str]]:
@@ -115,20 +120,17 @@ def _endings() -> Iterator[tuple[str, str]]:
 
 
 def _transcribe(transcriber: Transcriber, job: Job, label: str) -> Notes:
-    from tfamt.audio import probe
-
-    duration = probe(job.recording).duration
     stretches: list[Frames] = []
-    with _progress(f"{label}{job.recording.name}", duration) as advance:
+    with _progress(f"{label}{job.recording.name}", job.duration) as advance:
 
         def listen(frames: Frames) -> None:
-            advance(min(frames.seconds, duration))
+            advance(min(frames.seconds, job.duration))
             if _PNG.value:
                 stretches.append(frames)
 
         notes = transcriber.transcribe(job.recording, listener=listen)
     with _delivered_together(job) as places:
-        _write(notes, places, transcriber, job.recording, duration, stretches)
+        _write(notes, places, transcriber, job, stretches)
     return notes
 
 
@@ -136,8 +138,7 @@ def _write(
     notes: Notes,
     places: dict[str, Path],
     transcriber: Transcriber,
-    recording: Path,
-    duration: float,
+    job: Job,
     stretches: list[Frames],
 ) -> None:
     import numpy as np
@@ -152,7 +153,7 @@ def _write(
     if "json" in places:
         decoding = dataclasses.asdict(transcriber.config.decoding)
         model = Path(_WEIGHTS.value).name if _WEIGHTS.value else transcriber.config.name
-        about = outputs.Provenance(recording.name, duration, model, __version__, decoding)
+        about = outputs.Provenance(job.recording.name, job.duration, model, __version__, decoding)
         outputs.write_json(notes, places["json"], about)
     if "png" in places:
         outputs.write_png(
@@ -161,10 +162,10 @@ def _write(
             spectrogram=np.concatenate([frames.spectrogram for frames in stretches]),
             pianoroll=np.concatenate([frames.rolls["pianoroll"] for frames in stretches]),
             frames_per_second=transcriber.grid.frames_per_second,
-            title=recording.name,
+            title=job.recording.name,
         )
     if "wav" in places:
-        outputs.write_wav(notes, places["wav"], duration=duration)
+        outputs.write_wav(notes, places["wav"], duration=job.duration)
 
 
 @contextmanager
