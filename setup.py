@@ -82,6 +82,7 @@ setup(
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [
+            "tfamt-benchmark = pipelines.commands.benchmark:cli",
             "tfamt-evaluate = tfamt.commands.evaluate:cli",
             "tfamt-prepare = pipelines.commands.prepare:cli",
             "tfamt-train = pipelines.commands.train:cli",

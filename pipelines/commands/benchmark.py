@@ -1,0 +1,39 @@
+"""Measures how fast tfamt is on this machine, and how much memory it takes.
+
+Usage: bin/benchmark PART [flags]
+
+`bin/benchmark PART --help` shows the flags of a part. Figures of a busy machine mean little: the commands repeat what
+they measure and give medians.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+import pipelines.benchmarks
+from tfamt.commands.app import run
+from tfamt.errors import InputError
+
+PARTS = sorted(module.name for module in pkgutil.iter_modules(pipelines.benchmarks.__path__))
+__doc__ = f"{__doc__.strip()}\n\nParts: {', '.join(PARTS)}."
+
+
+def main(argv: list[str]) -> int:
+    """Says what can be measured: a part's own `main` has been called instead if one was named."""
+    raise InputError(
+        f"name the part to measure: {', '.join(PARTS)}. Received: {' '.join(argv[1:]) or 'nothing'}"
+    )
+
+
+def cli() -> None:
+    """Entry point of the console script."""
+    if len(sys.argv) > 1 and sys.argv[1] in PARTS:
+        part = sys.argv.pop(1)
+        run(importlib.import_module(f"pipelines.benchmarks.{part}").main)
+    run(main)
+
+
+if __name__ == "__main__":
+    cli()
