@@ -1,9 +1,7 @@
 """Prepared data sets to batches of spectrogram and piano-roll windows (tf.data).
 
-Which windows a step sees is a pure function of the seed and the step: `training_plan` lays a grid of windows with a
-random phase over every recording, once per epoch, so that every second of every recording is as likely to be seen
-as any other, and shuffles all of them. A run resumes anywhere by asking for the plan from that step on; no state of
-an iterator needs keeping.
+Which windows a step sees is a pure function of the seed and the step (`pipelines.window_plan`): a run resumes anywhere
+by asking for the plan from that step on; no state of an iterator needs keeping.
 """
 
 from __future__ import annotations
@@ -16,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipelines.pitch_shift import PitchShift, Stretch, longest_source, resample, stretch_for
 from pipelines.records import SEGMENT_SAMPLES, IndexEntry, parse_span
+from pipelines.window_plan import WindowSpec, sequential_plan, training_plan
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
 from tfamt.pianoroll import notes_to_rolls_graph
@@ -36,15 +35,7 @@ class Stored:
     entry: IndexEntry
 
 
-@dataclass(frozen=True)
-class WindowSpec:
-    """A window to cut: `start` is its first sample in the recording and may be negative."""
-
-    recording: int
-    start: int
-    seed: int
-
-
+Tensors = dict[str, "tf.Tensor"]
 Augment = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 
 
@@ -88,37 +79,9 @@ def load_index(folder: str | Path, split: str, *, required: bool = True) -> list
     return stored
 
 
-def training_plan(
-    stored: Sequence[Stored], window_samples: int, seed: int, first: int = 0
-) -> Iterator[WindowSpec]:
-    """Windows without end, from number `first` on; the same for the same recordings and seed."""
-    totals = np.array([item.entry.total for item in stored])
-    skip = first
-    for epoch in itertools.count():
-        random = np.random.default_rng((seed, epoch))
-        # The grid's first window begins before the recording, so that its first second is no rarer than others.
-        starts = random.integers(1, window_samples + 1, len(stored)) - window_samples
-        counts = -(-(totals - starts) // window_samples)
-        if skip >= counts.sum():
-            skip -= counts.sum()
-            continue
-        recordings = np.repeat(np.arange(len(stored)), counts)
-        tiles = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
-        windows = starts[recordings] + tiles * window_samples
-        order = random.permutation(len(windows))
-        seeds = random.integers(0, 2**31, len(windows))
-        for position in order[skip:]:
-            yield WindowSpec(
-                int(recordings[position]), int(windows[position]), int(seeds[position])
-            )
-        skip = 0
-
-
-def sequential_plan(stored: Sequence[Stored], window_samples: int) -> Iterator[WindowSpec]:
-    """Every recording once, from its first sample, in windows that follow each other."""
-    for recording, item in enumerate(stored):
-        for start in range(0, item.entry.total, window_samples):
-            yield WindowSpec(recording, start, 0)
+def totals_of(stored: Sequence[Stored]) -> list[int]:
+    """Length of each recording in samples."""
+    return [item.entry.total for item in stored]
 
 
 def window_dataset(
@@ -127,6 +90,7 @@ def window_dataset(
     num_frames: int,
     grid: FrameGrid,
     augment: Augment | None = None,
+    shift: PitchShift | None = None,
 ) -> tf.data.Dataset:
     """The windows of a plan, in its order.
 
@@ -136,64 +100,83 @@ def window_dataset(
       num_frames: length of a window.
       grid: sample rate and hop.
       augment: (waveform float32 [samples], seed int32 [2]) -> waveform.
+      shift: how far the plan may move the pitch of windows; None if it moves none.
 
     Returns:
       Elements {"waveform": float32 [num_frames * hop], "pianoroll", "onset", "offset", "velocity": float32
-      [num_frames, 88], "recording": int64 [], "start": int64 []}. What lies outside the recording is silence.
+      [num_frames, 88], "recording": int64 [], "start": int64 []}. What lies outside the recording is silence; notes
+      that a transposition moves off the piano have no label.
     """
     import tensorflow as tf
 
     samples = num_frames * grid.hop
-    most = (samples - 2) // SEGMENT_SAMPLES + 2
+    longest = samples if shift is None else longest_source(shift, samples)
+    most = (longest - 2) // SEGMENT_SAMPLES + 2
 
-    def spans() -> Iterator[tuple[int, int, int, str, int, NDArray[np.int64]]]:
+    def spans() -> Iterator[dict[str, Any]]:
         for spec in plan():
             item = stored[spec.recording]
-            first, last = segments_touched(spec.start, samples, item.entry.total)
-            offsets = np.asarray(item.entry.offsets[first : last + 2], np.int64)
-            yield spec.recording, spec.start, spec.seed, item.shard, item.size, offsets
+            stretch = stretch_for(spec.ratio, samples) if shift else Stretch(samples, samples, 0)
+            begin = stretch.begin(spec.start)
+            first, last = segments_touched(begin, stretch.source, item.entry.total)
+            yield {
+                "recording": spec.recording,
+                "start": spec.start,
+                "seed": spec.seed,
+                "semitones": spec.semitones,
+                "begin": begin,
+                "source": stretch.source,
+                "target": stretch.target,
+                "shard": item.shard,
+                "size": item.size,
+                "offsets": np.asarray(item.entry.offsets[first : last + 2], np.int64),
+            }
 
-    def cut(
-        recording: tf.Tensor,
-        start: tf.Tensor,
-        seed: tf.Tensor,
-        shard: tf.Tensor,
-        size: tf.Tensor,
-        offsets: tf.Tensor,
-    ) -> tf.data.Dataset:
-        span = tf.data.FixedLengthRecordDataset(
-            shard, offsets[-1] - offsets[0], offsets[0], size - offsets[-1]
+    def cut(span: Tensors) -> tf.data.Dataset:
+        offsets = span["offsets"]
+        content = tf.data.FixedLengthRecordDataset(
+            span["shard"], offsets[-1] - offsets[0], offsets[0], span["size"] - offsets[-1]
         )
-        return span.map(lambda data: finish(recording, start, seed, data, offsets - offsets[0]))
+        return content.map(lambda data: finish(span, data))
 
-    def finish(
-        recording: tf.Tensor, start: tf.Tensor, seed: tf.Tensor, span: tf.Tensor, offsets: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        fields = parse_span(span, offsets, most)
-        first_sample = tf.maximum(start, 0) // SEGMENT_SAMPLES * SEGMENT_SAMPLES
-        waveform = slice_or_silence(fields["audio"], start - first_sample, samples)
+    def finish(span: Tensors, data: tf.Tensor) -> Tensors:
+        fields = parse_span(data, span["offsets"] - span["offsets"][0], most)
+        first_sample = tf.maximum(span["begin"], 0) // SEGMENT_SAMPLES * SEGMENT_SAMPLES
+        waveform = slice_or_silence(fields["audio"], span["begin"] - first_sample, span["source"])
+        onset, offset, start = fields["onset"], fields["offset"], span["start"]
+        if shift is not None:
+            waveform = resample(waveform, tf.cast(span["target"], tf.int32))
+            lead = (span["target"] - samples) // 2
+            waveform = waveform[lead : lead + samples]
+            # Times in the window, which begins between two samples of the recording.
+            factor = tf.cast(span["target"], tf.float64) / tf.cast(span["source"], tf.float64)
+            origin = tf.cast(span["begin"], tf.float64) / grid.sample_rate
+            early = tf.cast(lead, tf.float64) / grid.sample_rate
+            onset, offset = ((time - origin) * factor - early for time in (onset, offset))
+            start = tf.zeros([], tf.int64)
+        waveform = tf.ensure_shape(waveform, [samples])
         if augment is not None:
-            waveform = augment(waveform, tf.stack([tf.cast(seed, tf.int32), 0]))
+            waveform = augment(waveform, tf.stack([tf.cast(span["seed"], tf.int32), 0]))
         rolls = notes_to_rolls_graph(
-            fields["onset"],
-            fields["offset"],
-            fields["pitch"],
+            onset,
+            offset,
+            fields["pitch"] + span["semitones"],
             fields["velocity"],
             num_frames=num_frames,
             grid=grid,
             start_sample=start,
         )
-        return {"waveform": waveform, **rolls, "recording": recording, "start": start}
+        return {
+            "waveform": waveform,
+            **rolls,
+            "recording": span["recording"],
+            "start": span["start"],
+        }
 
-    int64 = tf.TensorSpec([], tf.int64)
-    signature = (
-        int64,
-        int64,
-        int64,
-        tf.TensorSpec([], tf.string),
-        int64,
-        tf.TensorSpec([None], tf.int64),
-    )
+    names = ("recording", "start", "seed", "semitones", "begin", "source", "target", "size")
+    signature = {name: tf.TensorSpec([], tf.int64) for name in names}
+    signature["shard"] = tf.TensorSpec([], tf.string)
+    signature["offsets"] = tf.TensorSpec([None], tf.int64)
     return tf.data.Dataset.from_generator(spans, output_signature=signature).interleave(
         cut, cycle_length=8, block_length=1, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
@@ -206,14 +189,14 @@ def segments_touched(start: int, samples: int, total: int) -> tuple[int, int]:
     return first, last
 
 
-def slice_or_silence(audio: tf.Tensor, start: tf.Tensor, samples: int) -> tf.Tensor:
-    """`samples` of `audio` from `start` on, zeros where it has none."""
+def slice_or_silence(audio: tf.Tensor, start: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
+    """`samples` of `audio` from `start` on, zeros where it has none (int64 both)."""
     import tensorflow as tf
 
     before = tf.maximum(-start, 0)
     audio = audio[tf.maximum(start, 0) :][: samples - before]
     after = samples - before - tf.shape(audio, tf.int64)[0]
-    return tf.ensure_shape(tf.pad(audio, [[before, after]]), [samples])
+    return tf.pad(audio, [[before, after]])
 
 
 def training_batches(
@@ -225,14 +208,17 @@ def training_batches(
     seed: int,
     first_step: int = 0,
     augment: Augment | None = None,
+    shift: PitchShift | None = None,
 ) -> tf.data.Dataset:
     """Endless batches for training, from `first_step` on: `window_dataset` elements with a batch axis."""
     import tensorflow as tf
 
     def plan() -> Iterator[WindowSpec]:
-        return training_plan(stored, num_frames * grid.hop, seed, first_step * batch_size)
+        return training_plan(
+            totals_of(stored), num_frames * grid.hop, seed, first_step * batch_size, shift
+        )
 
-    dataset = window_dataset(plan, stored, num_frames, grid, augment)
+    dataset = window_dataset(plan, stored, num_frames, grid, augment, shift)
     return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
@@ -248,7 +234,7 @@ def evaluation_batches(
     import tensorflow as tf
 
     def plan() -> Iterator[WindowSpec]:
-        return itertools.islice(sequential_plan(stored, num_frames * grid.hop), limit)
+        return itertools.islice(sequential_plan(totals_of(stored), num_frames * grid.hop), limit)
 
     dataset = window_dataset(plan, stored, num_frames, grid)
     return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)

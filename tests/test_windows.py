@@ -13,13 +13,14 @@ import pytest
 import tensorflow as tf
 
 from pipelines.records import SEGMENT_SAMPLES, Segment, decode, encode, index_of, notes_between
+from pipelines.window_plan import training_plan
 from pipelines.windows import (
     Stored,
     evaluation_batches,
     load_index,
     segments_touched,
+    totals_of,
     training_batches,
-    training_plan,
 )
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
@@ -45,27 +46,31 @@ def _recording(number: int) -> tuple[np.ndarray, Notes]:
     return audio, notes
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    for shard, numbers in enumerate(((0, 1), (2, 3))):
+def write_prepared(folder: Path, shards: list[list[tuple[np.ndarray, Notes]]]) -> None:
+    """A prepared data set of these recordings, without the pipeline that usually makes it."""
+    numbers = itertools.count()
+    for shard, recordings in enumerate(shards):
         segments = []
-        for number in numbers:
-            audio, notes = _recording(number)
+        for audio, notes in recordings:
+            name = f"r{next(numbers)}"
             for index, start in enumerate(range(0, len(audio), SEGMENT_SAMPLES)):
                 end = min(start + SEGMENT_SAMPLES, len(audio))
                 inside = notes_between(notes, start, end)
-                segments.append(
-                    Segment(f"r{number}", "g", index, len(audio), audio[start:end], inside)
-                )
+                segments.append(Segment(name, "g", index, len(audio), audio[start:end], inside))
         records = [encode(segment) for segment in segments]
-        stem = folder / f"train-{shard:05d}-of-00002"
+        stem = folder / f"train-{shard:05d}-of-{len(shards):05d}"
         with tf.io.TFRecordWriter(f"{stem}.tfrecord") as writer:
             for record in records:
                 writer.write(record)
         entries = [dataclasses.asdict(entry) for entry in index_of(records, segments)]
         Path(f"{stem}.index.json").write_text(json.dumps({"recordings": entries}))
     (folder / "manifest.json").write_text("{}")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    write_prepared(folder, [[_recording(0), _recording(1)], [_recording(2), _recording(3)]])
     return folder
 
 
@@ -83,7 +88,7 @@ def _expected(number: int, start: int, num_frames: int) -> dict[str, np.ndarray]
 def test_training_windows_equal_numpy(prepared: Path, num_frames: int) -> None:
     stored = load_index(prepared, "train")
     batches = training_batches(stored, num_frames=num_frames, batch_size=3, grid=GRID, seed=7)
-    plan = training_plan(stored, num_frames * GRID.hop, seed=7)
+    plan = training_plan(totals_of(stored), num_frames * GRID.hop, seed=7)
     for batch in itertools.islice(batches, 8):
         for row in range(3):
             spec = next(plan)
@@ -115,7 +120,9 @@ def test_every_second_is_seen_equally_often(prepared: Path) -> None:
     epochs = 300
     # A plan's epochs tile each recording exactly once; stop where an epoch ends.
     seen: Counter[int] = Counter()
-    for spec in itertools.islice(training_plan(stored, window, seed=1), epochs * per_epoch):
+    for spec in itertools.islice(
+        training_plan(totals_of(stored), window, seed=1), epochs * per_epoch
+    ):
         probes = np.arange(0, TOTALS[spec.recording], 1000)
         covered[spec.recording] += (probes >= spec.start) & (probes < spec.start + window)
         seen[spec.recording] += 1
@@ -127,13 +134,13 @@ def test_every_second_is_seen_equally_often(prepared: Path) -> None:
 
 def test_the_plan_goes_on_from_any_window(prepared: Path) -> None:
     stored = load_index(prepared, "train")
-    whole = list(itertools.islice(training_plan(stored, 51_200, seed=3), 400))
+    whole = list(itertools.islice(training_plan(totals_of(stored), 51_200, seed=3), 400))
     for first in (1, 57, 300):
         assert (
-            list(itertools.islice(training_plan(stored, 51_200, 3, first), 20))
+            list(itertools.islice(training_plan(totals_of(stored), 51_200, 3, first), 20))
             == whole[first : first + 20]
         )
-    other = list(itertools.islice(training_plan(stored, 51_200, seed=4), 400))
+    other = list(itertools.islice(training_plan(totals_of(stored), 51_200, seed=4), 400))
     assert other != whole
 
 

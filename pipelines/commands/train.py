@@ -23,6 +23,7 @@ from tfamt.errors import InputError
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from pipelines.pitch_shift import PitchShift
     from pipelines.windows import Augment, Stored
     from tfamt.config import Config
     from tfamt.training import Scalars, Trainer
@@ -58,6 +59,12 @@ _NOISE = flags.DEFINE_float(
 )
 _REVERB = flags.DEFINE_float(
     "augment_reverb", 0.0, "Share of windows that a room response is put on."
+)
+_TUNING = flags.DEFINE_float(
+    "augment_tuning_cents", 0.0, "Random tuning, within +- this; time is stretched with it."
+)
+_TRANSPOSE = flags.DEFINE_integer(
+    "augment_transpose_semitones", 0, "Random transposition, labels and all, within +- this."
 )
 
 
@@ -136,6 +143,7 @@ def _batches(
         seed=training.seed,
         first_step=first_step,
         augment=augment,
+        shift=_shift(),
     )
     return iter(dataset.map(to_step, num_parallel_calls=1).prefetch(tf.data.AUTOTUNE))
 
@@ -148,6 +156,13 @@ def _augment(config: Config) -> Augment | None:
         return None
     responses = read_responses(_ROOMS.value) if _ROOMS.value else None
     return build_augment(settings, config.spectrogram.sample_rate, responses)
+
+
+def _shift() -> PitchShift | None:
+    from pipelines.pitch_shift import PitchShift
+
+    shift = PitchShift(_TRANSPOSE.value, _TUNING.value)
+    return None if shift == PitchShift() else shift
 
 
 def _validation(config: Config, stored: list[Stored]) -> Any:

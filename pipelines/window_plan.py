@@ -1,0 +1,97 @@
+"""Which windows of which recordings training sees, and in what order: a pure function of the seed.
+
+A grid of windows with a random phase is laid over every recording, once per epoch, so that every second of every
+recording is as likely to be seen as any other, and all of them are shuffled. A run resumes anywhere by asking for the
+plan from that window on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.pitch_shift import PitchShift, ratio_of
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """A window to cut: `start` is its first sample in the recording and may be negative.
+
+    It is played higher by `semitones`, which its labels follow, and by `cents`, which they do not.
+    """
+
+    recording: int
+    start: int
+    seed: int
+    semitones: int = 0
+    cents: float = 0.0
+
+    @property
+    def ratio(self) -> float:
+        """How much faster than the recording it is played."""
+        return ratio_of(self.semitones, self.cents)
+
+
+def training_plan(
+    totals: Sequence[int],
+    window_samples: int,
+    seed: int,
+    first: int = 0,
+    shift: PitchShift | None = None,
+) -> Iterator[WindowSpec]:
+    """Windows without end, from number `first` on; the same for the same arguments.
+
+    Args:
+      totals: length of each recording in samples.
+      window_samples: length of a window.
+      seed: of all that is random.
+      first: how many windows of the plan to pass over.
+      shift: how far the pitch of windows may be moved.
+    """
+    skip = first
+    for epoch in itertools.count():
+        columns = _epoch(
+            np.asarray(totals), window_samples, np.random.default_rng((seed, epoch)), shift
+        )
+        for values in zip(*(column[skip:] for column in columns), strict=True):
+            yield WindowSpec(*(value.item() for value in values))
+        skip = max(skip - len(columns[0]), 0)
+
+
+def _epoch(
+    totals: NDArray[np.int64],
+    window_samples: int,
+    random: np.random.Generator,
+    shift: PitchShift | None,
+) -> tuple[NDArray[Any], ...]:
+    """A grid of windows with a random phase over every recording, shuffled: the fields of `WindowSpec` as columns."""
+    # The grid's first window begins before the recording, so that its first second is no rarer than others; earlier
+    # still where windows may be played faster and so reach further.
+    before = math.ceil(shift.largest_ratio) if shift else 1
+    starts = random.integers(1, window_samples + 1, len(totals)) - before * window_samples
+    counts = -(-(totals - starts) // window_samples)
+    recordings = np.repeat(np.arange(len(totals)), counts)
+    tiles = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
+    windows = starts[recordings] + tiles * window_samples
+    order = random.permutation(len(windows))
+    seeds = random.integers(0, 2**31, len(windows))
+    shuffled = recordings[order], windows[order], seeds[order]
+    if shift is None:
+        return shuffled
+    semitones, cents = shift.draw(random, len(windows))
+    # What ends before the recording begins would be silence.
+    heard = shuffled[1] + window_samples * 2.0 ** (semitones / 12 + cents / 1200) > 0
+    return tuple(column[heard] for column in (*shuffled, semitones, cents))
+
+
+def sequential_plan(totals: Sequence[int], window_samples: int) -> Iterator[WindowSpec]:
+    """Every recording once, from its first sample, in windows that follow each other."""
+    for recording, total in enumerate(totals):
+        for start in range(0, total, window_samples):
+            yield WindowSpec(recording, start, 0)
