@@ -47,6 +47,7 @@ EXTRAS = {
     # Preparing data sets and training on them.
     "data": [
         "apache-beam>=2.60",
+        "google-crc32c>=1.5",
         "indexed_gzip>=1.9",
     ],
     # Running exported models elsewhere. The gRPC stubs of TensorFlow Serving would bring `tensorflow` over

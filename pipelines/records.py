@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 16000
 SEGMENT_SAMPLES = 640 * 512
 """20.48 s: the paper's training window, which so touches two segments at the most."""
-_HEADER_BYTES = 12
-_FOOTER_BYTES = 4
+HEADER_BYTES = 12
+FOOTER_BYTES = 4
 """What the TFRecord format puts around a record: its length with a checksum, and a checksum of the record."""
 _MICROSECONDS = 1_000_000
 
@@ -80,7 +80,7 @@ def index_of(records: Iterable[bytes], segments: Iterable[Segment]) -> list[Inde
     for record, segment in zip(records, segments, strict=True):
         known = entries.get(segment.recording)
         offsets = known.offsets if known else (position,)
-        position += _HEADER_BYTES + len(record) + _FOOTER_BYTES
+        position += HEADER_BYTES + len(record) + FOOTER_BYTES
         entries[segment.recording] = IndexEntry(
             segment.recording, segment.group, segment.total, (*offsets, position)
         )
@@ -166,8 +166,8 @@ def parse_span(span: tf.Tensor, offsets: tf.Tensor, most: int) -> dict[str, tf.T
     names = ("audio", "onset", "offset", "pitch", "velocity")
 
     def segment(number: int) -> list[tf.Tensor]:
-        begin = offsets[number] + _HEADER_BYTES
-        length = offsets[number + 1] - _FOOTER_BYTES - begin
+        begin = offsets[number] + HEADER_BYTES
+        length = offsets[number + 1] - FOOTER_BYTES - begin
         fields = parse(tf.strings.substr(span, begin, length))
         return [fields[name] for name in names]
 
@@ -188,8 +188,8 @@ def read_segments(shard: str, entry: IndexEntry) -> Iterator[Segment]:
     """The segments of one recording, in order, one at a time in memory."""
     with open(shard, "rb") as file:
         for begin, end in itertools.pairwise(entry.offsets):
-            file.seek(begin + _HEADER_BYTES)
-            yield decode(file.read(end - begin - _HEADER_BYTES - _FOOTER_BYTES))
+            file.seek(begin + HEADER_BYTES)
+            yield decode(file.read(end - begin - HEADER_BYTES - FOOTER_BYTES))
 
 
 def decode(record: bytes) -> Segment:

@@ -9,6 +9,7 @@ The run folder takes checkpoints, TensorBoard logs, the config as it came out (c
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,9 @@ _VALIDATE_STEPS = flags.DEFINE_integer("validate_steps", 1000, "Steps between va
 _VALIDATION_MINUTES = flags.DEFINE_float("validation_minutes", 15.0, "Audio to validate on.", 0.0)
 _CHECKPOINT_SECONDS = flags.DEFINE_float(
     "checkpoint_seconds", 300.0, "Longest time between checkpoints.", 0.0
+)
+_MAX_BAD_RECORDS = flags.DEFINE_integer(
+    "max_bad_records", 0, "Damaged records to put up with; their recordings are left out.", 0
 )
 _ROOMS = flags.DEFINE_string(
     "room_responses", None, "Folder of room responses, for --augment_reverb."
@@ -90,10 +94,15 @@ def train(config: Config, run_dir: Path, folders: list[str]) -> None:
     """Runs the config's training to its end."""
     import tensorflow as tf
 
+    from pipelines.integrity import leave_out_damaged
     from pipelines.windows import load_index
     from tfamt.training import Trainer
 
-    stored = [item for folder in folders for item in load_index(folder, "train")]
+    stored = leave_out_damaged(
+        [item for folder in folders for item in load_index(folder, "train")],
+        _MAX_BAD_RECORDS.value,
+        report=lambda text: print(f"warning: {text}", file=sys.stderr),
+    )
     validation = [
         item for folder in folders for item in load_index(folder, "validation", required=False)
     ]

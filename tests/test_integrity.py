@@ -1,0 +1,123 @@
+"""Damaged records: which are found, and what training does about them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.integrity import bad_records, leave_out_damaged
+from pipelines.records import SEGMENT_SAMPLES
+from pipelines.windows import load_index
+from tests.test_windows import _recording, write_prepared
+from tfamt.errors import InputError
+from tfamt.notes import Notes
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    write_prepared(folder, [[_recording(0), _recording(1)], [_recording(2)]])
+    return folder
+
+
+def _copy(folder: Path, target: Path) -> Path:
+    target.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    return target
+
+
+def _flip(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 0x10
+    path.write_bytes(content)
+
+
+def test_what_tensorflow_wrote_is_whole(whole: Path) -> None:
+    stored = load_index(whole, "train")
+    assert [bad_records(item) for item in stored] == [[], [], []]
+    said: list[str] = []
+    assert leave_out_damaged(stored, 0, said.append) == stored
+    assert said == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(part=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_any_flipped_bit_is_found(whole: Path, part: float, bit: int) -> None:
+    stored = load_index(whole, "train")[0]
+    shard = Path(stored.shard)
+    content = shard.read_bytes()
+    position = int(part * stored.entry.offsets[-1])
+    damaged = bytearray(content)
+    damaged[position] ^= 1 << bit
+    try:
+        shard.write_bytes(damaged)
+        number = int(np.searchsorted(stored.entry.offsets, position, side="right")) - 1
+        assert bad_records(stored) == [number]
+    finally:
+        shard.write_bytes(content)
+
+
+def test_damaged_recordings_are_named_and_left_out(whole: Path, tmp_path: Path) -> None:
+    folder = _copy(whole, tmp_path / "damaged")
+    stored = load_index(folder, "train")
+    _flip(Path(stored[0].shard), stored[0].entry.offsets[1] + 100)
+    _flip(Path(stored[0].shard), stored[0].entry.offsets[3] + 3)
+    said: list[str] = []
+    assert leave_out_damaged(stored, 2, said.append) == stored[1:]
+    assert said == [f"{stored[0].shard}: recording r0 is left out, its record(s) 1, 3 are damaged"]
+    with pytest.raises(InputError, match=r"has 2 damaged record\(s\), and 1 are allowed"):
+        leave_out_damaged(stored, 1, said.append)
+
+
+def test_a_shard_that_was_cut_short(whole: Path, tmp_path: Path) -> None:
+    folder = _copy(whole, tmp_path / "short")
+    stored = load_index(folder, "train")
+    os.truncate(stored[0].shard, stored[0].entry.offsets[2] + 50)
+    assert bad_records(stored[0]) == [2, 3]
+    assert bad_records(stored[1]) == [0]
+
+
+def test_training_stops_at_damage_or_goes_on_without_it(tmp_path: Path, root: Path) -> None:
+    random = np.random.default_rng(0)
+    recordings = [
+        (
+            random.integers(-9000, 9000, SEGMENT_SAMPLES).astype(np.int16),
+            Notes([1.0], [2.0], [60], [70]),
+        )
+        for _ in range(3)
+    ]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write_prepared(folder, [recordings])
+    damaged = load_index(folder, "train")[1]
+    _flip(Path(damaged.shard), damaged.entry.offsets[0] + 1000)
+
+    def train(*flags: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pipelines.commands.train", "--preset=tiny"]
+        command += [
+            f"--data={folder}",
+            f"--run_dir={tmp_path / 'run'}",
+            "--training_steps=1",
+            *flags,
+        ]
+        return subprocess.run(command, cwd=root, capture_output=True, text=True)
+
+    stopped = train()
+    assert stopped.returncode == 1
+    (line,) = [line for line in stopped.stderr.splitlines() if line.startswith("error:")]
+    assert "has 1 damaged record(s), and 0 are allowed" in line
+    assert damaged.shard in line
+    assert not (tmp_path / "run" / "weights.npz").exists()
+    goes_on = train("--max_bad_records=1")
+    assert goes_on.returncode == 0, goes_on.stderr
+    assert "recording r1 is left out" in goes_on.stderr
+    assert "2 recordings to train on" in goes_on.stdout
+    assert (tmp_path / "run" / "weights.npz").exists()
