@@ -212,7 +212,7 @@ def test_files_are_closed(tmp_path: Path) -> None:
 def peak_memory(path: Path) -> float:
     """MB of a process that reads a file in blocks (and does not need TensorFlow for it)."""
     code = (
-        "import sys; from tests.memory import peak_megabytes; from tfamt import audio\n"
+        "import sys; from pipelines.measuring import peak_megabytes; from tfamt import audio\n"
         "count = sum(len(block) for block in audio.read_blocks(sys.argv[1]))\n"
         "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
         "print(count, peak_megabytes())"

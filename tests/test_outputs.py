@@ -251,7 +251,7 @@ def test_three_hours_of_sound_in_bounded_memory(tmp_path: Path) -> None:
     """A child process plays 3 h, whose samples alone are 950 MB as floats."""
     program = """
 import numpy as np
-from tests.memory import peak_megabytes
+from pipelines.measuring import peak_megabytes
 from tfamt.notes import Notes
 from tfamt.outputs.sound import synthesise
 onset = np.arange(0, 10800, 4.0)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,6 @@ from tfamt.config_flags import config_from_flags, define_config_flags
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from pipelines.pitch_shift import PitchShift
     from pipelines.windows import Augment, Stored
     from tfamt.config import Config
@@ -95,6 +92,7 @@ def train(config: Config, run_dir: Path, folders: list[str]) -> None:
     import tensorflow as tf
 
     from pipelines.integrity import leave_out_damaged
+    from pipelines.training_input import training_input
     from pipelines.windows import load_index
     from tfamt.training import Trainer
 
@@ -117,44 +115,15 @@ def train(config: Config, run_dir: Path, folders: list[str]) -> None:
         flush=True,
     )
     trainer.train(
-        _batches(config, stored, trainer.step, augment),
+        iter(
+            training_input(config, stored, first_step=trainer.step, augment=augment, shift=_shift())
+        ),
         report=_Reporter(config.training.steps, trainer.step),
         validate=_validation(config, validation),
         report_steps=_REPORT_STEPS.value,
         validate_steps=_VALIDATE_STEPS.value,
         checkpoint_seconds=_CHECKPOINT_SECONDS.value,
     )
-
-
-def _batches(
-    config: Config, stored: list[Stored], first_step: int, augment: Augment | None
-) -> Iterator[dict[str, tf.Tensor]]:
-    import tensorflow as tf
-
-    from pipelines.windows import training_batches
-    from tfamt.frames import FrameGrid
-    from tfamt.model import build_frontend
-
-    training = config.training
-    frontend = build_frontend(config.spectrogram)
-    needed = {"pianoroll", *config.model.heads} | (
-        {"onset"} if "velocity" in config.model.heads else set()
-    )
-
-    def to_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {name: batch[name] for name in needed} | {"spectrogram": frontend(batch["waveform"])}
-
-    dataset = training_batches(
-        stored,
-        num_frames=training.window_frames,
-        batch_size=training.batch_size,
-        grid=FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop),
-        seed=training.seed,
-        first_step=first_step,
-        augment=augment,
-        shift=_shift(),
-    )
-    return iter(dataset.map(to_step, num_parallel_calls=1).prefetch(tf.data.AUTOTUNE))
 
 
 def _augment(config: Config) -> Augment | None:

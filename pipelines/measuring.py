@@ -1,0 +1,112 @@
+"""Time and memory of processes, for `bin/benchmark`."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfamt.errors import InputError
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a command took, with all its child processes.
+
+    Attributes:
+      seconds: from start to end.
+      cpu_seconds: of all processes.
+      peak_megabytes: the most that any one process has had in memory (2^20 bytes).
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_megabytes: float
+
+
+def run_measured(command: Sequence[str]) -> Usage:
+    """Runs a command to its end.
+
+    Raises:
+      InputError: it failed; the message holds the last line that it said.
+    """
+    begin = time.perf_counter()
+    peak = 0.0
+    cpu: dict[int, float] = {}
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while True:
+            for pid in _family(process.pid):
+                peak = max(peak, _megabytes(pid))
+                cpu[pid] = max(_cpu_seconds(pid), cpu.get(pid, 0.0))
+            try:
+                _, said = process.communicate(timeout=_POLL_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+    if process.returncode:
+        last = said.strip().splitlines()[-1:] or ["it said nothing"]
+        raise InputError(f"{' '.join(command[:5])} ... failed: {last[0]}")
+    return Usage(time.perf_counter() - begin, sum(cpu.values()), peak)
+
+
+def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a function of a module, called in a process that has done nothing else before."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def peak_megabytes() -> float:
+    """The most that this process itself has had in memory, in MB (2^20 bytes).
+
+    Not `resource.getrusage`: its maximum is inherited, so a child of a large process would begin with that.
+    """
+    return _megabytes(os.getpid())
+
+
+def _megabytes(pid: int) -> float:
+    found = re.search(r"VmHWM:\s+(\d+) kB", _read(f"/proc/{pid}/status"))
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = _stat(pid)
+    ticks = int(fields[11]) + int(fields[12]) if fields else 0
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _family(root: int) -> set[int]:
+    """The process and all that descend from it."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        fields = _stat(int(path.name))
+        if fields:
+            parents[int(path.name)] = int(fields[1])
+    family, grown = {root}, True
+    while grown:
+        children = {pid for pid, parent in parents.items() if parent in family} - family
+        family, grown = family | children, bool(children)
+    return family
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the third on: what stands before may hold blanks. None if the process is gone."""
+    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

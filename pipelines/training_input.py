@@ -1,0 +1,52 @@
+"""What a training step is fed with: batches of windows as spectrograms and rolls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipelines.pitch_shift import PitchShift
+from pipelines.windows import Augment, Stored, training_batches
+from tfamt.config import Config
+from tfamt.frames import FrameGrid
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def training_input(
+    config: Config,
+    stored: Sequence[Stored],
+    *,
+    first_step: int = 0,
+    augment: Augment | None = None,
+    shift: PitchShift | None = None,
+) -> tf.data.Dataset:
+    """Endless global batches from `first_step` on.
+
+    Returns:
+      Elements {"spectrogram": float32 [batch, frames, bins], and float32 [batch, frames, 88] for the piano roll and
+      every other head of the model; the onset too where velocity is learnt, since it is weighed by it}.
+    """
+    import tensorflow as tf
+
+    from tfamt.model import build_frontend
+
+    training, heads = config.training, set(config.model.heads)
+    frontend = build_frontend(config.spectrogram)
+    needed = heads | {"pianoroll"} | ({"onset"} if "velocity" in heads else set())
+
+    def to_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {name: batch[name] for name in needed} | {"spectrogram": frontend(batch["waveform"])}
+
+    dataset = training_batches(
+        stored,
+        num_frames=training.window_frames,
+        batch_size=training.batch_size,
+        grid=FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop),
+        seed=training.seed,
+        first_step=first_step,
+        augment=augment,
+        shift=shift,
+    )
+    return dataset.map(to_step, num_parallel_calls=1).prefetch(tf.data.AUTOTUNE)
