@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from pipelines.rendered import (
 )
 from pipelines.room import Sound, load_response, record
 from pipelines.synthesis import ATTACK_FRACTION, check_soundfont
+from pipelines.windows import load_index
 from tfamt.errors import InputError
 from tfamt.notes import Notes
 
@@ -290,3 +293,35 @@ def test_noise_is_as_strong_as_said(colour: str) -> None:
 def test_silence_is_an_error() -> None:
     with pytest.raises(InputError, match="no sound"):
         list(record([np.zeros(100, np.float32)], Sound(), samples=100))
+
+
+def test_rendered_and_trained_on_through_the_command_line(
+    tmp_path: Path, root: Path, soundfont: Path
+) -> None:
+    midi = tmp_path / "midi"
+    midi.mkdir()
+    for name, pitches in {"scale": range(60, 72), "chords": (48, 52, 55, 60)}.items():
+        notes = [(0.5 + 0.25 * n, 1.0 + 0.25 * n, pitch, 70) for n, pitch in enumerate(pitches)]
+        _write_midi(midi / f"{name}.mid", notes)
+
+    def run(module: str, *flags: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", f"pipelines.commands.{module}", *flags]
+        return subprocess.run(command, cwd=root, capture_output=True, text=True)
+
+    data = tmp_path / "data"
+    prepared = run(
+        *("prepare", "--dataset=rendered", f"--midi={midi}", f"--soundfonts={soundfont}"),
+        *("--transposition=2", "--tuning=10", "--seed=4", "--workers=1", f"--output={data}"),
+    )
+    assert prepared.returncode == 0, prepared.stderr
+    assert prepared.stdout.splitlines()[-1].startswith("train: 2 recordings, 0.0")
+    assert prepared.stdout.splitlines()[-1].endswith(" hours, 16 notes")
+    stored = load_index(data, "train")
+    assert sorted(item.entry.group for item in stored) == ["TimGM6mb", "TimGM6mb"]
+    trained = run(
+        *("train", "--preset=tiny", f"--data={data}", f"--run_dir={tmp_path / 'run'}"),
+        *("--training_steps=1", "--augment_tuning_cents=10", "--augment_transpose_semitones=2"),
+    )
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.splitlines()[-1].startswith("step 1/1  loss ")
+    assert (tmp_path / "run" / "weights.npz").is_file()

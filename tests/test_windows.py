@@ -67,6 +67,24 @@ def write_prepared(folder: Path, shards: list[list[tuple[np.ndarray, Notes]]]) -
     (folder / "manifest.json").write_text("{}")
 
 
+def write_repeated(folder: Path, count: int, segments: int, samples: int) -> None:
+    """A prepared data set of `count` recordings, each of so many times the same segment, in little time and disk."""
+    folder.mkdir()
+    audio = np.zeros(samples, np.int16)
+    items = [
+        Segment(f"r{number}", "g", index, segments * samples, audio, Notes([0.1], [0.2], [60]))
+        for number in range(count)
+        for index in range(segments)
+    ]
+    record = encode(items[0])
+    with tf.io.TFRecordWriter(str(folder / "train-00000-of-00001.tfrecord")) as writer:
+        for _ in items:
+            writer.write(record)
+    entries = [dataclasses.asdict(entry) for entry in index_of([record] * len(items), items)]
+    (folder / "train-00000-of-00001.index.json").write_text(json.dumps({"recordings": entries}))
+    (folder / "manifest.json").write_text("{}")
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")

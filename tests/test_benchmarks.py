@@ -1,0 +1,124 @@
+"""bin/benchmark: that it measures what it says, through the command line, and what it shows of memory in small."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.made_recordings import make_recordings
+from pipelines.measuring import in_fresh_process, peak_megabytes, run_measured
+from tfamt import audio as audio_module
+from tfamt.errors import InputError
+from tfamt.labels import read_labels
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipelines.commands.benchmark", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+def _figures(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"\d+\.?\d*", text)]
+
+
+def test_measured_commands_are_charged_with_their_children() -> None:
+    busy = "sum(range(10**7)); x = bytearray(60 * 2**20)"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', '{busy}; import time; time.sleep(.4)'])"
+    usage = run_measured([sys.executable, "-c", child])
+    alone = run_measured([sys.executable, "-c", "import time; time.sleep(.4)"])
+    assert 55 < usage.peak_megabytes - alone.peak_megabytes < 75
+    assert usage.seconds > 0.4
+    assert usage.cpu_seconds > alone.cpu_seconds + 0.05
+    with pytest.raises(InputError, match="failed: no such thing"):
+        run_measured([sys.executable, "-c", "import sys; sys.exit('no such thing')"])
+
+
+def _grow(megabytes: int) -> float:
+    before = peak_megabytes()
+    data = np.ones(megabytes * 2**17)
+    return peak_megabytes() - before + 0 * data[0]
+
+
+def test_peak_memory_is_that_of_the_process_itself() -> None:
+    ballast = np.ones(2**24)
+    assert in_fresh_process(_grow, 50) == pytest.approx(50, abs=5)
+    assert ballast[0]
+
+
+def test_made_recordings_are_what_is_asked_for(tmp_path: Path) -> None:
+    make_recordings(tmp_path, 2, 30.0, 44_100, 2)
+    names = sorted(path.name for path in (tmp_path / "train").iterdir())
+    assert names == ["piece00000.csv", "piece00000.wav", "piece00001.csv", "piece00001.wav"]
+    audio = audio_module.read(tmp_path / "train" / "piece00001.wav")
+    assert len(audio) == 30 * 16_000
+    notes = read_labels(tmp_path / "train" / "piece00001.csv")
+    # 160 notes in the first 20 s, those of the next 10 s that end in time.
+    assert 200 < len(notes) < 240
+    assert notes.offset.max() <= 30.0
+    # It sounds from its first note on, and is silent before.
+    first = int(notes.onset.min() * 16_000)
+    assert np.abs(audio[: first - 200]).max(initial=0) < 0.1 * np.abs(audio[first:][:3200]).max()
+
+
+def test_prepare_prints_its_speed(root: Path) -> None:
+    done = run("prepare", "--recordings=1", "--minutes=0.2", "--repeats=1", cwd=root)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "recordings: 1 of 12 s, 44.1 kHz stereo 16-bit wav"
+    start, everything, _ = _figures(lines[1])
+    assert 0 < start < 60
+    # 12 s of audio over the time that the line before says (which is rounded).
+    assert _figures(lines[3])[0] == pytest.approx(12 / everything, abs=1.5)
+
+
+def test_input_prints_both_rates_and_their_ratio(root: Path) -> None:
+    done = run(
+        *("input", "--preset=tiny", "--batch_size=2", "--batches=20", "--steps=2", "--repeats=1"),
+        cwd=root,
+    )
+    assert done.returncode == 0, done.stderr
+    delivered, trained, ratio = (_figures(line)[-1] for line in done.stdout.splitlines())
+    assert ratio == pytest.approx(delivered / trained, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "name the part to measure: input, prepare"),
+        (["everything"], "Received: everything"),
+        (["prepare", "now"], "no arguments but flags. Received: now"),
+    ],
+)
+def test_wrong_use_is_said(arguments: list[str], said: str, root: Path) -> None:
+    done = run(*arguments, cwd=root)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_memory_of_windows_does_not_depend_on_number_or_length(tmp_path: Path) -> None:
+    peaks = [
+        in_fresh_process(_peak_of_windows, str(tmp_path / f"{count}x{segments}"), count, segments)
+        for count, segments in ((2, 2), (120, 2), (2, 120))
+    ]
+    assert max(peaks) - min(peaks) < 60, peaks
+
+
+def _peak_of_windows(folder: str, count: int, segments: int) -> float:
+    """Peak memory, in MB, of drawing windows from recordings whose samples are 19 MB or 1 GB as floats."""
+    from pipelines.records import SEGMENT_SAMPLES
+    from pipelines.windows import load_index, training_batches
+    from tests.test_windows import GRID, write_repeated
+
+    write_repeated(Path(folder), count, segments, SEGMENT_SAMPLES)
+    batches = training_batches(
+        load_index(folder, "train"), num_frames=320, batch_size=4, grid=GRID, seed=0
+    )
+    for _ in zip(range(30), batches, strict=False):
+        pass
+    return peak_megabytes()
