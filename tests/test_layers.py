@@ -8,6 +8,7 @@ import pytest
 
 from tfamt.config import SpectrogramConfig
 from tfamt.layers.cqt import ConstantQ
+from tfamt.layers.harmonics import HarmonicStack
 from tfamt.layers.lstm import BidirectionalLSTM
 from tfamt.layers.mel import MelSpectrogram, mel_filters
 from tfamt.layers.scaling import MinMaxScaling, PeakScaling
@@ -34,6 +35,24 @@ def test_shorter_kernels_are_wider_in_frequency() -> None:
     assert full.argmax() == half.argmax() == 96  # A4: 48 semitones above A0, two bins each
     # Two semitones away a Hann window of the full length has its zero, one of half the length does not.
     assert half[100] / half[96] > 5 * full[100] / full[96]
+
+
+def test_harmonics_of_a_pitch_worked_by_hand() -> None:
+    # 12 bins per octave: the bin's number is its value. Below and above there is nothing.
+    spectrogram = np.arange(30, dtype=np.float32)[None, None]
+    stack = HarmonicStack((0.5, 1.0, 2.0, 3.0), 12, 4)(spectrogram)[0, 0].numpy()
+    assert stack.tolist() == [[0, 0, 12, 19], [0, 1, 13, 20], [0, 2, 14, 21], [0, 3, 15, 22]]
+    # With two bins per semitone a pitch has both, at each harmonic; the last ones do not exist.
+    stack = HarmonicStack((1.0, 2.0), 24, 4)(spectrogram)[0, 0].numpy()
+    assert stack.tolist() == [[0, 1, 24, 25], [2, 3, 26, 27], [4, 5, 28, 29], [6, 7, 0, 0]]
+
+
+def test_partials_of_a_tone_lie_in_the_channels_of_its_pitch() -> None:
+    tone = sum(_sine(220.0 * partial) / partial for partial in range(1, 5))
+    spectrum = ConstantQ(bins=196)(tone)
+    channels = HarmonicStack((1.0, 2.0, 3.0, 4.0), 24, 88)(spectrum)[0, 30].numpy()
+    # A3 is pitch 57; every other channel is the bin in the middle of the pitch.
+    assert channels[:, ::2].prod(axis=1).argmax() == 57 - 21
 
 
 @pytest.mark.parametrize("hz", [100.0, 440.0, 1000.0, 5000.0])

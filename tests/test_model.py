@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -73,21 +74,36 @@ CQT = SpectrogramConfig(kind="cqt", bins=176, low_hz=27.5)
 HEADS = ("pianoroll", "onset", "offset", "velocity")
 
 
-def test_shared_heads_transpose_with_the_music() -> None:
+@pytest.mark.parametrize(
+    ("changes", "semitones"), [({}, 1), ({"harmonics": (1.0, 1.5), "full_skip": True}, 2)]
+)
+def test_shared_heads_transpose_with_the_music(changes: dict[str, Any], semitones: int) -> None:
     settings = ModelConfig(
         channels=(4,), features=2, feature_activation="leaky_relu", context_units=4, heads=HEADS, heads_by="pitch",
-        reconstruction=False,
+        reconstruction=False, **changes,
     )  # fmt: skip
     config = Config(spectrogram=CQT, model=settings)
     spectrogram = np.random.default_rng(1).random((1, 24, 176), np.float32)
     outputs = _outputs(config, spectrogram)
-    # Two bins are a semitone, and one step of the only level.
-    transposed = _outputs(config, np.roll(spectrogram, 2, axis=2))
+    # One step of the only level is two bins, or with one column for a pitch two semitones.
+    transposed = _outputs(config, np.roll(spectrogram, 2 * semitones, axis=2))
     for head in HEADS:
-        inside = outputs[head][:, :, 10:77]
-        np.testing.assert_allclose(
-            transposed[head][:, :, 11:78], inside, rtol=0, atol=0.02 * inside.std()
-        )
+        inside = outputs[head][:, :, 10:60]
+        moved = transposed[head][:, :, 10 + semitones : 60 + semitones]
+        np.testing.assert_allclose(moved, inside, rtol=0, atol=0.02 * inside.std())
+
+
+@pytest.mark.parametrize("full_skip", [False, True])
+def test_only_the_full_skip_passes_the_halved_levels_by(full_skip: bool) -> None:
+    settings = ModelConfig(
+        channels=(4, 4), context="none", reconstruction=False, full_skip=full_skip
+    )
+    transcriber = build_model(Config(model=settings)).get_layer("transcriber")
+    upsample = transcriber.get_layer("unet1_up0_upsample")
+    upsample.kernel.assign(np.zeros(upsample.kernel.shape))
+    image = np.random.default_rng(4).random((1, 16, 229), np.float32)
+    difference = transcriber(image)["pianoroll"] - transcriber(0 * image)["pianoroll"]
+    assert bool(np.abs(difference).max() > 1e-6) == full_skip
 
 
 @pytest.mark.parametrize("context", ["conv", "none"])

@@ -82,6 +82,9 @@ class ModelConfig:
     """The two U-nets and what stands around them.
 
     Attributes:
+      harmonics: multiples of each pitch's frequency whose bins U-net 1 sees as channels of that pitch; none in the
+        paper, where it sees the spectrogram as it is. Needs a CQT.
+      full_skip: whether U-net 1 and 2 also join the first level's output before it is halved; not so in the paper.
       channels: filters of U-net 1 by level; their number is its depth.
       features: channels of U-net 1's output (1 in the paper: the feature map of its figures).
       feature_activation: "sigmoid" (paper) or "leaky_relu".
@@ -98,6 +101,8 @@ class ModelConfig:
       second_pass: whether the reconstruction is transcribed again.
     """
 
+    harmonics: tuple[float, ...] = ()
+    full_skip: bool = False
     channels: tuple[int, ...] = (16, 32, 64, 128)
     features: int = 1
     feature_activation: str = "sigmoid"
@@ -125,6 +130,8 @@ class ModelConfig:
             _positive(f"model_{name}", getattr(self, name))
         if self.projection < 0:
             raise InputError(f"model_projection must be 0 or more. Received: {self.projection}")
+        for harmonic in self.harmonics:
+            _positive("model_harmonics", harmonic)
         for head in self.heads:
             _one_of("model_heads", head, HEADS)
         if "pianoroll" not in self.heads or len(set(self.heads)) != len(self.heads):
@@ -277,16 +284,34 @@ class Config:
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
 
     def __post_init__(self) -> None:
-        by_pitch = self.spectrogram.kind == "cqt" and self.spectrogram.bins % NUM_PITCHES == 0
-        if self.model.heads_by == "pitch" and not by_pitch:
-            raise InputError(
-                "model_heads_by=pitch needs a CQT with a multiple of 88 bins. "
-                f"Received: {self.spectrogram.kind} with {self.spectrogram.bins} bins"
-            )
+        self._check_bins_of_pitches()
         if self.decoding.method == "onsets" and "onset" not in self.model.heads:
             raise InputError(
                 "decoding_method=onsets needs a model with an onset head. "
                 f"Received: model_heads {self.model.heads}"
+            )
+
+    def _check_bins_of_pitches(self) -> None:
+        """What looks at pitches one by one needs bins that belong to them."""
+        spectrogram, model = self.spectrogram, self.model
+        per_pitch, rest = divmod(spectrogram.bins_per_octave, 12)
+        received = (
+            f"Received: {spectrogram.kind} with {spectrogram.bins} bins, "
+            f"{spectrogram.bins_per_octave} per octave"
+        )
+        enough = rest == 0 and spectrogram.bins >= per_pitch * NUM_PITCHES
+        if model.harmonics and not (spectrogram.kind == "cqt" and enough):
+            raise InputError(
+                "model_harmonics needs a CQT with a multiple of 12 bins per octave that reaches over all 88 pitches. "
+                + received
+            )
+        columns = NUM_PITCHES if model.harmonics else spectrogram.bins
+        if model.heads_by == "pitch" and not (
+            spectrogram.kind == "cqt" and columns % NUM_PITCHES == 0
+        ):
+            raise InputError(
+                "model_heads_by=pitch needs a CQT with a multiple of 88 bins, or model_harmonics. "
+                + received
             )
 
     def to_json(self) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 from absl import flags
 
-from tfamt.config import Config, replace
+from tfamt.config import Config
 from tfamt.presets import preset
 
+_KINDS = {int: "Whole numbers", float: "Numbers", str: "Names"}
 _SECTIONS = ("spectrogram", "model", "loss", "training", "inference", "decoding")
 
 
@@ -31,13 +32,15 @@ def config_from_flags(sections: tuple[str, ...] = _SECTIONS) -> Config:
       InputError: there is no such preset, or a value is out of range.
     """
     config = preset(flags.FLAGS.preset)
+    changed = {}
     for section in sections:
-        names = [item.name for item in dataclasses.fields(getattr(config, section))]
-        given = {name: flags.FLAGS[f"{section}_{name}"].value for name in names}
-        changed = {name: _typed(value) for name, value in given.items() if value is not None}
-        if changed:
-            config = replace(config, section, **changed)
-    return config
+        fields = getattr(config, section)
+        hints = typing.get_type_hints(type(fields))
+        given = {name: flags.FLAGS[f"{section}_{name}"].value for name in hints}
+        values = {n: _typed(hints[n], value) for n, value in given.items() if value is not None}
+        changed[section] = dataclasses.replace(fields, **values)
+    # All at once, since sections are checked against each other.
+    return dataclasses.replace(config, **changed)
 
 
 def _define(name: str, hint: Any) -> None:
@@ -50,19 +53,26 @@ def _define(name: str, hint: Any) -> None:
         flags.DEFINE_float(name, None, text)
     elif hint is str:
         flags.DEFINE_string(name, None, text)
-    elif hint == tuple[int, ...]:
-        flags.DEFINE_list(name, None, f"Whole numbers. {text}")
-        message = "must be whole numbers, parted by commas"
-        flags.register_validator(name, _whole_numbers, message)  # type: ignore[no-untyped-call]
     else:
-        flags.DEFINE_list(name, None, text)
+        kind = hint.__args__[0]
+        flags.DEFINE_list(name, None, f"{_KINDS[kind]}, parted by commas. {text}")
+        flags.register_validator(  # type: ignore[no-untyped-call]
+            name,
+            lambda values: values is None or all(_is_a(kind, value) for value in values),
+            f"must be {_KINDS[kind].lower()}, parted by commas",
+        )
 
 
-def _whole_numbers(values: list[str] | None) -> bool:
-    return values is None or all(value.strip().isdigit() for value in values)
+def _is_a(kind: Any, text: str) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
 
 
-def _typed(value: Any) -> Any:
+def _typed(hint: Any, value: Any) -> Any:
+    """A flag's value as the type of its field."""
     if isinstance(value, list):
-        return tuple(int(item) if item.strip().isdigit() else item.strip() for item in value)
+        return tuple(hint.__args__[0](item.strip()) for item in value)
     return value

@@ -8,6 +8,7 @@ import keras
 
 from tfamt.config import Config, ModelConfig, SpectrogramConfig
 from tfamt.layers.cqt import ConstantQ
+from tfamt.layers.harmonics import HarmonicStack
 from tfamt.layers.lstm import BidirectionalLSTM
 from tfamt.layers.mel import MelSpectrogram
 from tfamt.layers.scaling import MinMaxScaling, PeakScaling
@@ -35,7 +36,7 @@ def build_model(config: Config) -> keras.Model:
     """
     bins, settings = config.spectrogram.bins, config.model
     spectrogram = keras.Input((None, bins), name="spectrogram")
-    transcriber = build_transcriber(settings, bins)
+    transcriber = build_transcriber(settings, config.spectrogram)
     outputs = dict(transcriber(spectrogram))
     if settings.reconstruction:
         reconstructor = build_reconstructor(settings, bins)
@@ -86,18 +87,23 @@ def spectrogram_layer(config: SpectrogramConfig) -> keras.layers.Layer:
     )
 
 
-def build_transcriber(config: ModelConfig, bins: int) -> keras.Model:
+def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Model:
     """U-net 1 and its heads: [batch, frames, bins] -> {head: [batch, frames, 88]}."""
-    spectrogram = keras.Input((None, bins), name="spectrogram")
-    x = keras.layers.Reshape((-1, bins, 1), name="to_image")(spectrogram)
-    x = unet(x, config.channels, config.features, "unet1")
+    spectrogram = keras.Input((None, front.bins), name="spectrogram")
+    if config.harmonics:
+        x = HarmonicStack(config.harmonics, front.bins_per_octave, NUM_PITCHES, name="to_image")(
+            spectrogram
+        )
+    else:
+        x = keras.layers.Reshape((-1, front.bins, 1), name="to_image")(spectrogram)
+    x = unet(x, config.channels, config.features, "unet1", config.full_skip)
     if config.feature_activation == "sigmoid":
         x = keras.layers.Activation("sigmoid", name=FEATURE_MAP)(x)
     else:
         x = keras.layers.LeakyReLU(negative_slope=LEAK, name=FEATURE_MAP)(x)
     if config.heads_by == "pitch":
-        return keras.Model(spectrogram, _heads_by_pitch(x, config, bins), name="transcriber")
-    x = keras.layers.Reshape((-1, bins * config.features), name="to_sequence")(x)
+        return keras.Model(spectrogram, _heads_by_pitch(x, config), name="transcriber")
+    x = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]), name="to_sequence")(x)
     if config.projection:
         x = _dense(x, config.projection, "projection")
         x = keras.layers.LeakyReLU(negative_slope=LEAK, name="projection_relu")(x)
@@ -106,9 +112,9 @@ def build_transcriber(config: ModelConfig, bins: int) -> keras.Model:
     return keras.Model(spectrogram, outputs, name="transcriber")
 
 
-def _heads_by_pitch(features: Any, config: ModelConfig, bins: int) -> dict[str, Any]:
+def _heads_by_pitch(features: Any, config: ModelConfig) -> dict[str, Any]:
     """Feature map [batch, frames, bins, features] -> {head: [batch, frames, 88]}, with one network for all pitches."""
-    width = bins // NUM_PITCHES * config.features
+    width = features.shape[2] // NUM_PITCHES * features.shape[3]
     x = keras.layers.Reshape((-1, NUM_PITCHES, width), name="to_pitches")(features)
     for number in range(2):
         x = conv_norm(x, config.context_units, f"context{number}", (5, 3))

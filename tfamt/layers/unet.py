@@ -83,7 +83,9 @@ def torch_uniform() -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(1.0 / 3.0, mode="fan_in", distribution="uniform")
 
 
-def unet(x: Any, channels: tuple[int, ...], features: int, prefix: str) -> Any:
+def unet(
+    x: Any, channels: tuple[int, ...], features: int, prefix: str, full_skip: bool = False
+) -> Any:
     """[batch, frames, bins, 1] -> [batch, frames, bins, features], without a final activation.
 
     Each level is two 3x3 convolutions with a 1x1 convolution around them, then a strided 2x2 convolution down. Skips
@@ -95,6 +97,7 @@ def unet(x: Any, channels: tuple[int, ...], features: int, prefix: str) -> Any:
       channels: filters by level, from the top.
       features: channels of the output.
       prefix: of the layers' names.
+      full_skip: whether the first level's output goes to the last level up as well.
     """
     sizes, downs = [], []
     image = x
@@ -121,6 +124,8 @@ def unet(x: Any, channels: tuple[int, ...], features: int, prefix: str) -> Any:
         x = conv_norm(x, channels[level - 1], f"{name}_conv1")
     name = f"{prefix}_up0"
     x = UpsampleLike(name=f"{name}_upsample")([x, sizes[0]])
+    if full_skip:
+        x = keras.layers.Concatenate(name=f"{name}_join")([x, sizes[0]])
     x = conv_norm(x, max(channels[0] // 2, features), f"{name}_conv0")
     x = _conv(features, 3, f"{name}_conv1")(x)
     return CropLike(name=f"{prefix}_crop")([x, image])
