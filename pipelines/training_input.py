@@ -13,6 +13,8 @@ from tfamt.frames import FrameGrid
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from tfamt.distribution import Share
+
 
 def training_input(
     config: Config,
@@ -21,12 +23,14 @@ def training_input(
     first_step: int = 0,
     augment: Augment | None = None,
     shift: PitchShift | None = None,
+    share: Share | None = None,
 ) -> tf.data.Dataset:
-    """Endless global batches from `first_step` on.
+    """Endless global batches from `first_step` on, or a worker's share of each.
 
     Returns:
       Elements {"spectrogram": float32 [batch, frames, bins], and float32 [batch, frames, 88] for the piano roll and
-      every other head of the model; the onset too where velocity is learnt, since it is weighed by it}.
+      every other head of the model; the onset too where velocity is learnt, since it is weighed by it; "recording"
+      int64 [batch], numbers in `stored`}.
     """
     import tensorflow as tf
 
@@ -34,7 +38,7 @@ def training_input(
 
     training, heads = config.training, set(config.model.heads)
     frontend = build_frontend(config.spectrogram)
-    needed = heads | {"pianoroll"} | ({"onset"} if "velocity" in heads else set())
+    needed = {"recording"} | heads | {"pianoroll"} | ({"onset"} if "velocity" in heads else set())
 
     def to_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {name: batch[name] for name in needed} | {"spectrogram": frontend(batch["waveform"])}
@@ -48,5 +52,6 @@ def training_input(
         first_step=first_step,
         augment=augment,
         shift=shift,
+        share=share,
     )
     return dataset.map(to_step, num_parallel_calls=1).prefetch(tf.data.AUTOTUNE)

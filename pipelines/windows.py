@@ -6,6 +6,7 @@ by asking for the plan from that step on; no state of an iterator needs keeping.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ from tfamt.pianoroll import notes_to_rolls_graph
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+    from tfamt.distribution import Share
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read ({error})", path=path) from error
     return manifest
+
+
+def manifest_checksum(folder: Path) -> str:
+    """Changes when a prepared data set has become another one."""
+    read_manifest(folder)
+    return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()[:16]
 
 
 def load_index(folder: str | Path, split: str, *, required: bool = True) -> list[Stored]:
@@ -209,17 +218,26 @@ def training_batches(
     first_step: int = 0,
     augment: Augment | None = None,
     shift: PitchShift | None = None,
+    share: Share | None = None,
 ) -> tf.data.Dataset:
-    """Endless batches for training, from `first_step` on: `window_dataset` elements with a batch axis."""
+    """Endless batches for training, from `first_step` on: `window_dataset` elements with a batch axis.
+
+    With a `share` only a worker's part of each batch, which no other worker reads.
+    """
     import tensorflow as tf
 
+    index, count = (share.index, share.count) if share else (0, 1)
+    own = batch_size // count
+
     def plan() -> Iterator[WindowSpec]:
-        return training_plan(
+        whole = training_plan(
             totals_of(stored), num_frames * grid.hop, seed, first_step * batch_size, shift
         )
+        # A batch's windows belong to the workers in turn: `own` to the first, as many to the second.
+        return (spec for number, spec in enumerate(whole) if number % batch_size // own == index)
 
     dataset = window_dataset(plan, stored, num_frames, grid, augment, shift)
-    return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    return dataset.batch(own, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(

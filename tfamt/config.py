@@ -227,6 +227,8 @@ class TrainingConfig:
     Attributes:
       steps: optimizer steps.
       batch_size: windows per step, over all replicas.
+      accumulation: parts that each replica's share of the batch is worked through in, to save memory; normalisation
+        sees one part at a time.
       window_frames: frames per training window (640 = 20.48 s).
       learning_rate: of Adam.
       schedule: "exponential" (x decay_rate every decay_steps, stepwise, as in the authors' code) or "cosine"
@@ -241,6 +243,7 @@ class TrainingConfig:
 
     steps: int = 100_000
     batch_size: int = 32
+    accumulation: int = 1
     window_frames: int = 640
     learning_rate: float = 6e-4
     schedule: str = "exponential"
@@ -256,6 +259,7 @@ class TrainingConfig:
         for name in (
             "steps",
             "batch_size",
+            "accumulation",
             "window_frames",
             "learning_rate",
             "decay_rate",

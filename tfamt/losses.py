@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfamt.config import LossConfig
+from tfamt.config import LossConfig, ModelConfig
 
 _EPSILON = 1e-7
 
 Tensors = dict[str, tf.Tensor]
 
 
-def loss_terms(targets: Tensors, outputs: Tensors, spectrogram: tf.Tensor) -> Tensors:
+def loss_terms(
+    targets: Tensors, outputs: Tensors, spectrogram: tf.Tensor, onsets: tf.Tensor | None = None
+) -> Tensors:
     """Each term of the loss, unweighted, as a mean over all windows, frames and bins or pitches: float32 [].
 
     The terms of Cheuk et al. (ICPR 2020): BCE(piano roll), MSE(reconstruction, input), BCE(second-pass piano roll);
@@ -22,6 +24,8 @@ def loss_terms(targets: Tensors, outputs: Tensors, spectrogram: tf.Tensor) -> Te
       targets: rolls [batch, frames, 88] by name (`tfamt.pianoroll`).
       outputs: of the model (`tfamt.model.build_model`); what a model does not put out has no term.
       spectrogram: the model's input [batch, frames, bins].
+      onsets: float32 [], the sum of the onset roll that the velocity's error is divided by; that of `targets` if not
+        given. For a part of a batch: the batch's, divided by the number of parts, so that the mean over parts is right.
 
     Returns:
       Some of "pianoroll", "onset", "offset", "velocity", "reconstruction", "second_pass".
@@ -34,13 +38,22 @@ def loss_terms(targets: Tensors, outputs: Tensors, spectrogram: tf.Tensor) -> Te
     if "velocity" in outputs:
         weight = targets["onset"]
         error = weight * (outputs["velocity"] - targets["velocity"]) ** 2
-        terms["velocity"] = tf.math.divide_no_nan(tf.reduce_sum(error), tf.reduce_sum(weight))
+        total = tf.reduce_sum(weight) if onsets is None else onsets
+        terms["velocity"] = tf.math.divide_no_nan(tf.reduce_sum(error), total)
     if "reconstruction" in outputs:
         terms["reconstruction"] = tf.reduce_mean((outputs["reconstruction"] - spectrogram) ** 2)
     if "pianoroll_second_pass" in outputs:
         second = binary_cross_entropy(targets["pianoroll"], outputs["pianoroll_second_pass"])
         terms["second_pass"] = tf.reduce_mean(second)
     return terms
+
+
+def term_names(config: ModelConfig) -> tuple[str, ...]:
+    """Names of the terms that a model's loss has."""
+    names = config.heads
+    if config.reconstruction:
+        names += ("reconstruction",)
+    return names + (("second_pass",) if config.second_pass else ())
 
 
 def total_loss(terms: Tensors, weights: LossConfig) -> tf.Tensor:

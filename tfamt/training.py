@@ -1,52 +1,50 @@
-"""One training run: strategy, optimizer, step, checkpoints. Takes data sets, knows no files but its run folder."""
+"""One training run: model, optimizer, step, checkpoints. Takes data sets, knows no files but its run folder."""
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import os
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfamt.config import Config, TrainingConfig
-from tfamt.files import atomic_write
-from tfamt.losses import loss_terms, total_loss
+from tfamt.config import Config
+from tfamt.distribution import check_batch_size, distribute, share_of
+from tfamt.errors import InputError, TfamtError
+from tfamt.losses import loss_terms, term_names, total_loss
 from tfamt.model import build_model
+from tfamt.run_folder import MetricsLog
+from tfamt.schedules import Schedule
 from tfamt.weights import assign_weights, load_weights, named_weights, save_weights
 
 Batch = dict[str, tf.Tensor]
 Scalars = dict[str, float]
 Validate = Callable[["Trainer"], Scalars]
+Report = Callable[[int, Scalars], None]
 
 
-def learning_rate(config: TrainingConfig) -> keras.optimizers.schedules.LearningRateSchedule:
-    """The schedule that `config` names, as a function of the step."""
-    return _Schedule(config)
+class NonFiniteLossError(TfamtError):
+    """Loss or gradient are no longer numbers.
+
+    Attributes:
+      step: the step that it happened in.
+      recordings: the batch's entry "recording", if it has one.
+    """
+
+    def __init__(self, step: int, recordings: Sequence[int]):
+        super().__init__(f"the loss of step {step} is not a finite number")
+        self.step = step
+        self.recordings = tuple(recordings)
 
 
-class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    def __init__(self, config: TrainingConfig):
-        self.config = config
-
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        c = self.config
-        position = tf.cast(step, tf.float32)
-        if c.schedule == "exponential":
-            factor = c.decay_rate ** tf.floor(position / c.decay_steps)
-        else:
-            progress = tf.minimum(position / c.steps, 1.0)
-            factor = 0.5 * (1.0 + tf.cos(np.pi * progress))
-        warmup = tf.minimum((position + 1.0) / c.warmup_steps, 1.0) if c.warmup_steps else 1.0
-        return c.learning_rate * factor * warmup
-
-    def get_config(self) -> dict[str, Any]:
-        return dataclasses.asdict(self.config)
+class StoppedError(TfamtError):
+    """The run was asked to stop (`Trainer.stop`), and did so with a checkpoint."""
 
 
 class Trainer:
@@ -56,26 +54,50 @@ class Trainer:
       config: what is trained, and how.
       model: the joint model.
       step: optimizer steps made so far.
+      share: this worker's part of every global batch.
+      metrics: what the run has reported.
     """
 
     def __init__(
         self, config: Config, run_dir: str | os.PathLike[str], strategy: tf.distribute.Strategy
     ):
         keras.utils.set_random_seed(config.training.seed)
+        check_batch_size(config.training.batch_size, config.training.accumulation, strategy)
         self.config = config
         self.run_dir = Path(run_dir)
         self.strategy = strategy
+        self.share = share_of(strategy)
         with strategy.scope():
             self.model = build_model(config)
-            self.optimizer = keras.optimizers.Adam(learning_rate(config.training))
+            self.optimizer = keras.optimizers.Adam(Schedule(config.training))
             self.optimizer.build(self.model.trainable_variables)
-            self._average = [tf.Variable(w.value, trainable=False) for w in self.model.weights]
+            averaged = self.model.weights if config.training.ema else []
+            self._average = [tf.Variable(w.value, trainable=False) for w in averaged]
             self._done = tf.Variable(0, dtype=tf.int64, trainable=False)
-        checkpoint = tf.train.Checkpoint(
-            model=self.model, optimizer=self.optimizer, average=self._average, step=self._done
+            # Sums since the last report are state as well: a run that goes on reports what an undisturbed one does.
+            names = ("loss", "gradient_norm", *term_names(config.model))
+            self._sums = {name: tf.Variable(0.0, trainable=False) for name in names}
+        self._checkpoint = tf.train.Checkpoint(
+            model=self.model,
+            optimizer=self.optimizer,
+            average=self._average,
+            step=self._done,
+            sums=self._sums,
         )
-        self.manager = tf.train.CheckpointManager(checkpoint, str(self.run_dir / "checkpoints"), 2)
-        self.writer = tf.summary.create_file_writer(str(self.run_dir / "logs"))
+        self.manager = tf.train.CheckpointManager(
+            self._checkpoint, str(self._own_folder() / "checkpoints"), 2
+        )
+        self.metrics = MetricsLog(self._own_folder())
+        self.writer = tf.summary.create_file_writer(str(self._own_folder() / "logs"))
+        self._stop = False
+
+    def _own_folder(self) -> Path:
+        """The run folder; for workers beside the chief a temporary one, since all must write, but only one counts."""
+        if self.share.is_chief:
+            return self.run_dir
+        if not hasattr(self, "_temporary"):
+            self._temporary = tempfile.TemporaryDirectory(prefix="tfamt-worker-")
+        return Path(self._temporary.name)
 
     @property
     def step(self) -> int:
@@ -84,7 +106,15 @@ class Trainer:
 
     def restore(self) -> bool:
         """Goes back to the latest checkpoint of the run folder; False where there is none."""
-        return self.manager.restore_or_initialize() is not None
+        latest = tf.train.latest_checkpoint(str(self.run_dir / "checkpoints"))
+        if latest is None:
+            return False
+        self._checkpoint.restore(latest).assert_existing_objects_matched()
+        if self.share.is_chief:
+            # The manager must know of it, or it would not delete it in time.
+            self.manager.restore_or_initialize()
+            self.metrics.go_back(self.step)
+        return True
 
     def begin_with(self, weights: str | os.PathLike[str]) -> None:
         """Takes the weights of a file instead of random ones, as their own averages.
@@ -94,69 +124,118 @@ class Trainer:
         """
         _, arrays = load_weights(weights)
         assign_weights(self.model, arrays, weights)
-        for average, weight in zip(self._average, self.model.weights, strict=True):
+        for average, weight in zip(self._average, self.model.weights, strict=False):
             average.assign(weight.value)
 
+    def stop(self) -> None:
+        """Asks a run to end after the present step, with a checkpoint. May be called from a signal handler."""
+        self._stop = True
+
     def save(self) -> None:
-        """Writes a checkpoint, and the weights that the run has reached so far."""
-        self.manager.save(checkpoint_number=self.step)
-        save_weights(self.run_dir / "weights.npz", self.config, self.averaged_weights())
+        """Writes a checkpoint, and the weights that the run has reached so far.
+
+        Raises:
+          InputError: the disk is full or the folder cannot be written; the checkpoint before is whole.
+        """
+        try:
+            self.manager.save(checkpoint_number=self.step)
+            if self.share.is_chief:
+                save_weights(self.run_dir / "weights.npz", self.config, self.averaged_weights())
+        except (OSError, tf.errors.OpError) as error:
+            raise InputError(
+                f"the checkpoint of step {self.step} cannot be written ({_first_line(error)}); the one before is whole",
+                path=self.run_dir,
+                fix="Make room and start the command again: the run goes on from there.",
+            ) from error
 
     def averaged_weights(self) -> dict[str, NDArray[np.float32]]:
         """The weights to be used: moving averages, or with `training_ema` of 0 the weights themselves."""
+        chosen = self._average or [weight.value for weight in self.model.weights]
         averages = {
-            id(weight): average
-            for weight, average in zip(self.model.weights, self._average, strict=True)
+            id(weight): average for weight, average in zip(self.model.weights, chosen, strict=True)
         }
         return {
             name: averages[id(weight)].numpy() for name, weight in named_weights(self.model).items()
         }
 
-    @tf.function
     def train_step(self, batch: Batch) -> Batch:
-        """One optimizer step over a global batch: {"loss", "gradient_norm", each term}: float32 []."""
+        """One optimizer step.
+
+        Args:
+          batch: this worker's share of a global batch; what no loss needs is passed over.
+
+        Returns:
+          {"loss", "gradient_norm", each term}: float32 [], means over the global batch.
+        """
+        needed = {name: batch[name] for name in batch if name not in ("recording", "start")}
+        scalars: Batch = self._distributed_step(distribute(self.strategy, needed))
+        return scalars
+
+    @tf.function
+    def _distributed_step(self, batch: Batch) -> Batch:
         per_replica = self.strategy.run(self._replica_step, args=(batch,))
-        self._done.assign_add(1)
-        return {
+        scalars = {
             name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
             for name, value in per_replica.items()
         }
+        for name, total in self._sums.items():
+            total.assign_add(scalars[name])
+        self._update_average()
+        self._done.assign_add(1)
+        return scalars
 
     def _replica_step(self, batch: Batch) -> Batch:
         replicas = self.strategy.num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            outputs = self.model(batch["spectrogram"], training=True)
-            terms = loss_terms(batch, outputs, batch["spectrogram"])
-            loss = total_loss(terms, self.config.loss) / replicas
         variables = self.model.trainable_variables
-        gradients = tape.gradient(loss, [v.value for v in variables])
-        if replicas > 1:
-            context = tf.distribute.get_replica_context()
-            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        gradients, scalars = self._gradients(batch)
+        gradients = _sum_over_replicas(gradients, replicas)
         gradients, norm = tf.clip_by_global_norm(gradients, self.config.training.clip_norm)
         # The optimizer sums over replicas what is already the sum.
-        self.optimizer.apply([g / replicas for g in gradients], variables)
-        self._update_average()
-        return {
-            "loss": loss,
-            "gradient_norm": norm / replicas,
-            **{n: t / replicas for n, t in terms.items()},
-        }
+        self.optimizer.apply([gradient / replicas for gradient in gradients], variables)
+        return {**scalars, "gradient_norm": norm / replicas}
+
+    def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], Batch]:
+        """This replica's addends to gradients and scalars, part by part, so that one part is in memory at a time."""
+        parts = self.config.training.accumulation
+        replicas = self.strategy.num_replicas_in_sync
+        # The velocity's error is a mean over notes, of which each part has another number.
+        notes = tf.reduce_sum(batch["onset"]) if "onset" in batch else tf.constant(0.0)
+        (notes,) = _sum_over_replicas([notes], replicas)
+        share = 1.0 / (parts * replicas)
+
+        def add(part: Batch) -> tuple[list[tf.Tensor], Batch]:
+            with tf.GradientTape() as tape:
+                outputs = self.model(part["spectrogram"], training=True)
+                terms = loss_terms(part, outputs, part["spectrogram"], notes * share)
+                loss = total_loss(terms, self.config.loss)
+                scalars = {"loss": loss, **terms}
+                scalars = {name: value * share for name, value in scalars.items()}
+            variables = [variable.value for variable in self.model.trainable_variables]
+            return tape.gradient(scalars["loss"], variables), scalars
+
+        if parts == 1:
+            return add(batch)
+        return _sum_in_turn(add, batch, parts)
 
     def _update_average(self) -> None:
         done = tf.cast(self._done, tf.float32)
         # A young average would remember the initial weights for too long.
         decay = tf.minimum(self.config.training.ema, (1.0 + done) / (10.0 + done))
+
+        def update(average: tf.Variable, weight: tf.Tensor, decay: tf.Tensor) -> tf.Operation:
+            return average.assign(decay * average + (1.0 - decay) * weight)
+
         # Statistics of normalisation are averaged too: those of the last steps do not fit averaged weights.
-        for average, weight in zip(self._average, self.model.weights, strict=True):
-            average.assign(decay * average + (1.0 - decay) * weight.value)
+        for average, weight in zip(self._average, self.model.weights, strict=False):
+            self.strategy.extended.update(average, update, args=(weight.value, decay))
 
     def train(
         self,
         batches: Iterator[Batch],
         *,
-        report: Callable[[int, Scalars], None],
+        report: Report,
         validate: Validate | None = None,
+        is_over: Callable[[], bool] = lambda: False,
         report_steps: int = 20,
         validate_steps: int = 500,
         checkpoint_seconds: float = 300.0,
@@ -164,37 +243,131 @@ class Trainer:
         """Runs to the config's last step.
 
         Args:
-          batches: global batches from the step that comes next.
-          report: called with the step and means since the last call, every `report_steps`.
-          validate: gives scalars for TensorBoard every `validate_steps` and at the end.
+          batches: this worker's share of the global batches, from the step that comes next.
+          report: called with the step and means since the last call, every `report_steps`, and with the validation's
+            scalars.
+          validate: gives scalars every `validate_steps` and at the end.
+          is_over: asked after each validation whether to end early.
           report_steps: see `report`.
           validate_steps: see `validate`.
           checkpoint_seconds: longest time between two checkpoints.
+
+        Raises:
+          NonFiniteLossError: before anything of that step is saved.
+          StoppedError: `stop` was called.
+          InputError: a checkpoint cannot be written.
         """
-        atomic_write(self.run_dir / "config.json", self.config.to_json())
         last = self.config.training.steps
-        sums: dict[str, tf.Tensor] = {}
+        clock = _Clock()
         saved = time.monotonic()
-        for step in range(self.step + 1, last + 1):
-            scalars = self.train_step(next(batches))
-            sums = {name: sums.get(name, 0.0) + value for name, value in scalars.items()}
-            if step % report_steps == 0 or step == last:
-                steps = (step - 1) % report_steps + 1
-                means = {name: float(value) / steps for name, value in sums.items()}
-                means["learning_rate"] = float(self.optimizer.learning_rate)
-                self._log(step, means, "train")
-                report(step, means)
-                sums = {}
-            if validate and (step % validate_steps == 0 or step == last):
+        while self.step < last:
+            with clock.waiting():
+                batch = next(batches)
+            scalars = self.train_step(batch)
+            step = self.step
+            self._check_finite(step, scalars, batch)
+            over = step == last
+            if step % report_steps == 0 or over:
+                self._report(step, (step - 1) % report_steps + 1, clock, report)
+            if validate and (step % validate_steps == 0 or over):
                 scores = validate(self)
                 self._log(step, scores, "validation")
                 report(step, scores)
-            if step == last or time.monotonic() - saved > checkpoint_seconds:
+                over = over or self._any_worker(is_over())
+                clock = _Clock()
+            stop = self._any_worker(self._stop)
+            if over or stop or time.monotonic() - saved > checkpoint_seconds:
                 self.save()
                 saved = time.monotonic()
+            if stop and not over:
+                raise StoppedError(f"stopped after step {step}, with a checkpoint")
+            if over:
+                return
+
+    def _check_finite(self, step: int, scalars: Batch, batch: Batch) -> None:
+        if not np.isfinite(float(scalars["loss"]) + float(scalars["gradient_norm"])):
+            recordings = batch.get("recording", tf.zeros([0], tf.int64))
+            raise NonFiniteLossError(step, [int(number) for number in recordings.numpy()])
+
+    def _report(self, step: int, steps: int, clock: _Clock, report: Report) -> None:
+        means = {name: float(total.numpy()) / steps for name, total in self._sums.items()}
+        for total in self._sums.values():
+            total.assign(0.0)
+        means["learning_rate"] = float(self.optimizer.learning_rate)
+        self._log(step, means, "train")
+        speed = clock.lap(steps * self.config.training.batch_size)
+        self._summarise(step, speed, "speed")
+        report(step, means | speed)
+
+    def _any_worker(self, says: bool) -> bool:
+        """Whether any worker says so: all must leave the run after the same step."""
+        if self.share.count == 1:
+            return says
+        flag = tf.constant(float(says))
+        total = self.strategy.run(lambda: _sum_over_replicas([flag], 2)[0])
+        return float(self.strategy.experimental_local_results(total)[0]) > 0
 
     def _log(self, step: int, scalars: Scalars, group: str) -> None:
+        self.metrics.append(step, group, scalars)
+        self._summarise(step, scalars, group)
+
+    def _summarise(self, step: int, scalars: Scalars, group: str) -> None:
         with self.writer.as_default():
             for name, value in scalars.items():
                 tf.summary.scalar(f"{group}/{name}", value, step)
         self.writer.flush()
+
+
+class _Clock:
+    """Windows per second, and the share of the time spent waiting for them."""
+
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
+        self._waited = 0.0
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        begin = time.monotonic()
+        yield
+        self._waited += time.monotonic() - begin
+
+    def lap(self, windows: int) -> Scalars:
+        """Figures since the last lap, in which so many windows were trained on."""
+        elapsed = max(time.monotonic() - self._begin, 1e-9)
+        figures = {
+            "windows_per_second": windows / elapsed,
+            "waiting_for_input": self._waited / elapsed,
+        }
+        self._begin, self._waited = time.monotonic(), 0.0
+        return figures
+
+
+def _sum_over_replicas(values: list[tf.Tensor], replicas: int) -> list[tf.Tensor]:
+    if replicas == 1:
+        return values
+    context = tf.distribute.get_replica_context()
+    summed: list[tf.Tensor] = context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+    return summed
+
+
+def _sum_in_turn(
+    add: Callable[[Batch], tuple[list[tf.Tensor], Batch]], batch: Batch, parts: int
+) -> tuple[list[tf.Tensor], Batch]:
+    """The sum of `add` over equal parts of a batch, one after the other."""
+    pieces = {
+        name: tf.stack(tf.split(value, parts)) for name, value in batch.items() if value.shape.rank
+    }
+    first = add({name: value[0] for name, value in pieces.items()})
+
+    def body(number: tf.Tensor, sums: tuple[list[tf.Tensor], Batch]) -> tuple[tf.Tensor, object]:
+        addends = add({name: value[number] for name, value in pieces.items()})
+        return number + 1, tf.nest.map_structure(tf.add, sums, addends)
+
+    _, sums = tf.while_loop(
+        lambda number, _: number < parts, body, (tf.constant(1), first), parallel_iterations=1
+    )
+    return sums  # type: ignore[no-any-return]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -4,11 +4,15 @@ Usage: bin/train --flagfile=configs/NAME.flags [flags]
 
 The config starts from --preset; every field of it is a flag of its own (--model_channels, --training_steps, ...).
 The run folder takes checkpoints, TensorBoard logs, the config as it came out (config.json) and the weights so far
-(weights.npz). Started again with the same run folder, the run goes on from its last checkpoint.
+(weights.npz). Started again with the same run folder, the run goes on from its last checkpoint; with another network
+it is refused, other changes are told.
+
+Exit codes: 0 the run has reached its end, 75 it was stopped by SIGTERM, with a checkpoint, and can be gone on with.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -21,10 +25,15 @@ from tfamt.config_flags import config_from_flags, define_config_flags
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from pipelines.pitch_shift import PitchShift
     from pipelines.windows import Augment, Stored
     from tfamt.config import Config
     from tfamt.training import Scalars, Trainer
+
+STOPPED = 75
+"""Exit code of a run that SIGTERM has stopped: EX_TEMPFAIL, try again."""
 
 define_config_flags()
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of the run.")
@@ -38,6 +47,24 @@ _DEMO_MIDI = flags.DEFINE_string(
 )
 _INITIAL_WEIGHTS = flags.DEFINE_string(
     "initial_weights", None, "Weights file to begin with, instead of random weights."
+)
+_STRATEGY = flags.DEFINE_enum(
+    "strategy",
+    "auto",
+    ["auto", "single", "mirrored", "multiworker"],
+    "Devices to train on: one, all of this machine, or all machines that TF_CONFIG names; auto: what there is.",
+)
+_LOGICAL_CPUS = flags.DEFINE_integer(
+    "logical_cpus", 1, "Split the CPU into so many devices, to try --strategy without GPUs.", 1
+)
+_PRECISION = flags.DEFINE_enum(
+    "precision", "float32", ["float32", "mixed_bfloat16"], "What layers compute in."
+)
+_STOP_METRIC = flags.DEFINE_string(
+    "stop_metric", "validation_note_f1", "What --stop_patience and best.npz go by."
+)
+_STOP_PATIENCE = flags.DEFINE_integer(
+    "stop_patience", 0, "End after so many validations without a better one; 0: never.", 0
 )
 _REPORT_STEPS = flags.DEFINE_integer("report_steps", 20, "Steps between reports.", 1)
 _VALIDATE_STEPS = flags.DEFINE_integer("validate_steps", 1000, "Steps between validations.", 1)
@@ -77,35 +104,42 @@ def main(argv: list[str]) -> int:
         raise InputError("--run_dir is missing", fix="Name the folder that the run shall live in.")
     if bool(_DATA.value) == bool(_DEMO_MIDI.value):
         raise InputError("give either --data or --demo_midi")
+    from tfamt.distribution import choose_strategy
+    from tfamt.precision import use_precision
     from tfamt.targets import make_folder
 
     config = config_from_flags()
     run_dir = Path(_RUN_DIR.value)
     make_folder(run_dir)
+    strategy = choose_strategy(_STRATEGY.value, _LOGICAL_CPUS.value)
+    use_precision(_PRECISION.value)
     folders = _DATA.value or [_demo_data(_DEMO_MIDI.value, run_dir)]
-    train(config, run_dir, folders)
-    return 0
+    return train(config, run_dir, folders, strategy)
 
 
-def train(config: Config, run_dir: Path, folders: list[str]) -> None:
-    """Runs the config's training to its end."""
-    import tensorflow as tf
-
+def train(
+    config: Config, run_dir: Path, folders: list[str], strategy: tf.distribute.Strategy
+) -> int:
+    """Runs the config's training to its end; returns the exit code."""
     from pipelines.integrity import leave_out_damaged
     from pipelines.training_input import training_input
     from pipelines.windows import load_index
-    from tfamt.training import Trainer
+    from tfamt.distribution import share_of
+    from tfamt.training import NonFiniteLossError, StoppedError, Trainer
 
+    share = share_of(strategy)
+    _settle(config, run_dir, folders, keep=share.is_chief)
     stored = leave_out_damaged(
         [item for folder in folders for item in load_index(folder, "train")],
         _MAX_BAD_RECORDS.value,
-        report=lambda text: print(f"warning: {text}", file=sys.stderr),
+        report=_warn,
     )
     validation = [
         item for folder in folders for item in load_index(folder, "validation", required=False)
     ]
+    validate = _validation(config, validation)
     augment = _augment(config)
-    trainer = Trainer(config, run_dir, tf.distribute.get_strategy())
+    trainer = Trainer(config, run_dir, strategy)
     resumed = trainer.restore()
     if _INITIAL_WEIGHTS.value and not resumed:
         trainer.begin_with(_INITIAL_WEIGHTS.value)
@@ -114,16 +148,63 @@ def train(config: Config, run_dir: Path, folders: list[str]) -> None:
         + (f"; going on from step {trainer.step}" if resumed else ""),
         flush=True,
     )
-    trainer.train(
-        iter(
-            training_input(config, stored, first_step=trainer.step, augment=augment, shift=_shift())
-        ),
-        report=_Reporter(config.training.steps, trainer.step),
-        validate=_validation(config, validation),
-        report_steps=_REPORT_STEPS.value,
-        validate_steps=_VALIDATE_STEPS.value,
-        checkpoint_seconds=_CHECKPOINT_SECONDS.value,
+    batches = training_input(
+        config, stored, first_step=trainer.step, augment=augment, shift=_shift(), share=share
     )
+    signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
+    try:
+        trainer.train(
+            iter(batches),
+            report=_Reporter(config.training.steps, trainer.step),
+            validate=validate,
+            is_over=lambda: share.is_chief and _is_over(trainer),
+            report_steps=_REPORT_STEPS.value,
+            validate_steps=_VALIDATE_STEPS.value,
+            checkpoint_seconds=_CHECKPOINT_SECONDS.value,
+        )
+    except StoppedError as stopped:
+        print(stopped, flush=True)
+        return STOPPED
+    except NonFiniteLossError as error:
+        names = sorted({stored[number].entry.recording for number in error.recordings})
+        raise InputError(
+            f"{error}; its windows are of: {', '.join(names)}",
+            fix="The last checkpoint is as it was. Look at these recordings, or lower --training_learning_rate.",
+        ) from error
+    return 0
+
+
+def _settle(config: Config, run_dir: Path, folders: list[str], *, keep: bool) -> None:
+    """Compares with an earlier start of the run, and tells what has changed."""
+    from pipelines.windows import manifest_checksum
+    from tfamt.run_folder import settle_config, settle_settings
+
+    augmentation = (_GAIN, _EQUALIZER, _NOISE, _REVERB, _ROOMS, _TUNING, _TRANSPOSE)
+    settings = {
+        "data": {str(folder): manifest_checksum(Path(folder)) for folder in folders},
+        **{flag.name: flag.value for flag in augmentation},
+    }
+    changes = settle_config(run_dir, config, keep=keep)
+    changes += settle_settings(run_dir, settings, keep=keep)
+    for change in changes:
+        _warn(f"changed since the run was begun: {change}")
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def _is_over(trainer: Trainer) -> bool:
+    """Keeps the best weights, and says whether the run has waited long enough for better ones."""
+    from tfamt.weights import save_weights
+
+    best, waited = trainer.metrics.since_best("validation", _STOP_METRIC.value)
+    if waited == 0 and best is not None:
+        save_weights(trainer.run_dir / "best.npz", trainer.config, trainer.averaged_weights())
+    over = 0 < _STOP_PATIENCE.value <= waited
+    if over:
+        print(f"{_STOP_METRIC.value} has not passed {best:.4g} in {waited} validations", flush=True)
+    return over
 
 
 def _augment(config: Config) -> Augment | None:
@@ -146,12 +227,24 @@ def _shift() -> PitchShift | None:
 def _validation(config: Config, stored: list[Stored]) -> Any:
     """A function that scores the weights so far on recordings that training does not see; None without any."""
     if not stored:
+        if _STOP_PATIENCE.value:
+            raise InputError(
+                "--stop_patience needs recordings to validate on, and the data has none"
+            )
         return None
     from pipelines.validation import first_minutes, mean_scores
+    from tfamt.evaluation import score
     from tfamt.model import build_model
+    from tfamt.notes import Notes
     from tfamt.transcription import Transcriber
     from tfamt.weights import assign_weights
 
+    nothing = Notes.from_rows([])
+    names = [f"validation_{name}" for name in score(nothing, nothing)]
+    if _STOP_METRIC.value not in names:
+        raise InputError(
+            f"--stop_metric must be one of {', '.join(names)}. Received: {_STOP_METRIC.value}"
+        )
     chosen = first_minutes(stored, _VALIDATION_MINUTES.value)
     # A model of its own: the one in training keeps its weights while their averages are tried.
     model = build_model(config)

@@ -1,0 +1,120 @@
+"""On which devices and machines a run trains."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from tfamt.errors import InputError
+
+STRATEGIES = ("auto", "single", "mirrored", "multiworker")
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of every global batch a worker reads: the `index`-th of `count` equal ones."""
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this worker writes the run folder."""
+        return self.index == 0
+
+
+def choose_strategy(name: str = "auto", logical_cpus: int = 1) -> tf.distribute.Strategy:
+    """The strategy of a run. To be called before anything else is done with TensorFlow.
+
+    Args:
+      name: "single" for one device; "mirrored" for all devices of this machine; "multiworker" for all machines that
+        the environment variable TF_CONFIG names; "auto" for what there is: several machines, several GPUs or one
+        device.
+      logical_cpus: splits the CPU into so many devices, to try without GPUs what runs on them.
+
+    Raises:
+      InputError: there is no such strategy, or TF_CONFIG does not fit it.
+    """
+    if name not in STRATEGIES:
+        raise InputError(f"strategy must be one of {', '.join(STRATEGIES)}. Received: {name!r}")
+    if logical_cpus > 1:
+        (cpu, *_) = tf.config.list_physical_devices("CPU")
+        device = tf.config.LogicalDeviceConfiguration()
+        tf.config.set_logical_device_configuration(cpu, [device] * logical_cpus)
+    if name == "auto":
+        name = _what_there_is(logical_cpus)
+    if name == "multiworker":
+        if not os.environ.get("TF_CONFIG"):
+            raise InputError(
+                "strategy multiworker needs the environment variable TF_CONFIG",
+                fix="BUILD.md shows how to set it on each machine.",
+            )
+        return _multiworker()
+    if name == "mirrored":
+        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+        devices = [device.name for device in tf.config.list_logical_devices(kind)]
+        return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.get_strategy()
+
+
+def _what_there_is(logical_cpus: int) -> str:
+    if os.environ.get("TF_CONFIG"):
+        return "multiworker"
+    if logical_cpus > 1 or len(tf.config.list_physical_devices("GPU")) > 1:
+        return "mirrored"
+    return "single"
+
+
+def _multiworker() -> tf.distribute.Strategy:
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"TF_CONFIG cannot be used ({error}). Received: {os.environ['TF_CONFIG']}",
+            fix="BUILD.md shows how to set it on each machine.",
+        ) from error
+    return strategy
+
+
+def share_of(strategy: tf.distribute.Strategy) -> Share:
+    """This worker's part of the batches."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return Share()
+    jobs = resolver.cluster_spec().as_dict()
+    chiefs = len(jobs.get("chief", []))
+    before = chiefs if resolver.task_type == "worker" else 0
+    return Share(before + resolver.task_id, chiefs + len(jobs.get("worker", [])))
+
+
+def check_batch_size(batch_size: int, accumulation: int, strategy: tf.distribute.Strategy) -> None:
+    """Every replica gets as many windows at a time as any other, so that a step is the same on any number of them.
+
+    Raises:
+      InputError: the batch cannot be divided like that.
+    """
+    parts = strategy.num_replicas_in_sync * accumulation
+    if batch_size % parts:
+        raise InputError(
+            f"training_batch_size must be a multiple of {parts}: {strategy.num_replicas_in_sync} devices, "
+            f"{accumulation} part(s) each. Received: {batch_size}"
+        )
+
+
+def distribute(
+    strategy: tf.distribute.Strategy, batch: dict[str, tf.Tensor]
+) -> dict[str, tf.Tensor]:
+    """A worker's batch as one part for each of its replicas."""
+    replicas = strategy.num_replicas_in_sync // share_of(strategy).count
+    if replicas == strategy.num_replicas_in_sync == 1:
+        return batch
+    parts = {name: tf.split(value, replicas) for name, value in batch.items()}
+
+    def part(context: tf.distribute.InputReplicaContext) -> dict[str, tf.Tensor]:
+        number = context.replica_id_in_sync_group % replicas
+        return {name: values[number] for name, values in parts.items()}
+
+    distributed: dict[str, tf.Tensor] = strategy.experimental_distribute_values_from_function(part)
+    return distributed

@@ -1,0 +1,126 @@
+"""What a run keeps beside its checkpoints: the config and the metrics, so that it can be gone on with faithfully."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tfamt.config import Config
+from tfamt.errors import InputError
+from tfamt.files import atomic_write
+
+_DECIDES_WEIGHTS = ("spectrogram", "model")
+
+
+def settle_config(folder: Path, config: Config, *, keep: bool = True) -> list[str]:
+    """Keeps the config of a run in its folder, after comparing it with that of an earlier start.
+
+    Args:
+      folder: the run folder.
+      config: of this start.
+      keep: whether to write it; of several workers only one does.
+
+    Returns:
+      What has changed since, a line each.
+
+    Raises:
+      InputError: the network or its input has changed, which no checkpoint fits.
+    """
+    path = folder / "config.json"
+    changes = _changes(path, dataclasses.asdict(config))
+    wrong = [line for line in changes if line.startswith(_DECIDES_WEIGHTS)]
+    if wrong:
+        raise InputError(
+            f"the run was begun with another network: {'; '.join(wrong)}",
+            path=path,
+            fix="Go on with the config it has, or name another --run_dir.",
+        )
+    if keep:
+        atomic_write(path, config.to_json())
+    return changes
+
+
+def settle_settings(folder: Path, settings: Mapping[str, Any], *, keep: bool = True) -> list[str]:
+    """The same for what is no part of the config: data and augmentation. Changes are told, never refused."""
+    path = folder / "settings.json"
+    changes = _changes(path, dict(settings))
+    if keep:
+        atomic_write(path, json.dumps(settings, indent=2) + "\n")
+    return changes
+
+
+def _changes(path: Path, now: Any) -> list[str]:
+    try:
+        before = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot be read ({error})", path=path, fix="Delete it if it is damaged."
+        ) from error
+    old, new = _flat(before), _flat(json.loads(json.dumps(now)))
+    # A field that is newer than the run has the value that it always had.
+    return [
+        f"{name} was {old[name]}, is {new.get(name)}"
+        for name in sorted(old)
+        if old[name] != new.get(name)
+    ]
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Nested objects as one, with dotted names."""
+    if not isinstance(value, dict):
+        return {name: value}
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat |= _flat(item, f"{name}.{key}" if name else key)
+    return flat
+
+
+class MetricsLog:
+    """metrics.jsonl of a run: a line for each report, {"step", "group", and the scalars}.
+
+    It holds what depends on the run alone, so that one that was killed and gone on with has the very same lines.
+    """
+
+    def __init__(self, folder: Path):
+        self.path = folder / "metrics.jsonl"
+
+    def append(self, step: int, group: str, scalars: Mapping[str, float]) -> None:
+        """Adds a line."""
+        line = json.dumps({"step": step, "group": group, **scalars})
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def lines(self) -> list[dict[str, Any]]:
+        """All whole lines: a process that is killed may leave the last one cut short."""
+        try:
+            text = self.path.read_text("utf-8")
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in text.splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                break
+        return found
+
+    def go_back(self, step: int) -> None:
+        """Forgets what came after `step`: it will come again."""
+        kept = [line for line in self.lines() if line["step"] <= step]
+        atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def since_best(self, group: str, metric: str) -> tuple[float | None, int]:
+        """The best value of a metric so far (larger is better), and how many values have come since."""
+        values = [line[metric] for line in self.lines() if line["group"] == group]
+        if not values:
+            return None, 0
+        best = max(values)
+        return best, len(values) - 1 - values.index(best)
