@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import tempfile
 import time
@@ -157,6 +158,13 @@ class Trainer:
         return {
             name: averages[id(weight)].numpy() for name, weight in named_weights(self.model).items()
         }
+
+    def checksum(self) -> str:
+        """Of all weights: that of every worker must be the same."""
+        digest = hashlib.sha256()
+        for weight in self.model.weights:
+            digest.update(np.asarray(weight).tobytes())
+        return digest.hexdigest()[:16]
 
     def train_step(self, batch: Batch) -> Batch:
         """One optimizer step.

@@ -171,6 +171,8 @@ def train(
             f"{error}; its windows are of: {', '.join(names)}",
             fix="The last checkpoint is as it was. Look at these recordings, or lower --training_learning_rate.",
         ) from error
+    if share.count > 1:
+        print(f"worker {share.index} of {share.count}: weights {trainer.checksum()}", flush=True)
     return 0
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfamt.layers.normalization import BatchNormalization
+
 LEAK = 0.01
 """Slope of LeakyReLU below 0."""
 
@@ -140,9 +142,5 @@ def _conv(filters: int, size: int | tuple[int, int], name: str) -> keras.layers.
 def conv_norm(x: Any, filters: int, name: str, size: int | tuple[int, int] = 3) -> Any:
     """Convolution, batch normalisation, LeakyReLU: the U-net's unit."""
     x = _conv(filters, size, name)(x)
-    # Statistics over all replicas, so that their number makes no difference.
-    synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
-    x = keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, synchronized=synchronized, name=f"{name}_norm"
-    )(x)
+    x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
     return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)

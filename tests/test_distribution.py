@@ -1,0 +1,203 @@
+"""Any number of devices, machines and parts makes the same steps."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines.measuring import in_fresh_process
+from pipelines.window_plan import training_plan
+from pipelines.windows import load_index, totals_of, training_batches
+from tests.test_training import TINY, _trainer
+from tests.test_windows import GRID, write_prepared
+from tfamt.config import Config, replace
+from tfamt.distribution import Share, check_batch_size, choose_strategy, share_of
+from tfamt.errors import InputError
+from tfamt.notes import Notes
+from tfamt.training import Trainer
+from tfamt.weights import load_weights, named_weights
+
+HEADS = ("pianoroll", "onset", "velocity")
+# Adam moves weights whose gradient is rounding noise (biases in front of a normalisation) by whole steps, unless
+# the gradient is far below its epsilon (1e-7): hence a small loss.
+SMALL_LOSS = dict.fromkeys(("pianoroll", "onset", "velocity", "reconstruction"), 1e-3)
+CONFIG = replace(
+    replace(replace(TINY, "loss", **SMALL_LOSS), "model", heads=HEADS),
+    "training",
+    batch_size=4,
+    ema=0.9,
+    learning_rate=3e-4,
+    schedule="exponential",
+)
+
+
+def _batch(step: int, windows: int) -> dict[str, tf.Tensor]:
+    random = np.random.default_rng(step)
+    roll = (random.random((windows, 32, 88)) < 0.1).astype(np.float32)
+    # Notes are spread unevenly over the batch: a mean over parts is not the mean over notes.
+    onset = roll * np.linspace(0.1, 1.0, windows, dtype=np.float32)[:, None, None]
+    return {
+        "spectrogram": tf.constant(random.random((windows, 32, 229), np.float32)),
+        "pianoroll": tf.constant(roll),
+        "onset": tf.constant(onset),
+        "velocity": tf.constant(random.random(roll.shape, np.float32)),
+        "recording": tf.range(windows, dtype=tf.int64),
+    }
+
+
+def _five_steps(trainer: Trainer, windows: int = 4) -> dict[str, np.ndarray]:
+    """All weights, their averages and the last step's scalars."""
+    for step in range(5):
+        scalars = trainer.train_step(_batch(step, windows))
+    state = {name: np.array(weight) for name, weight in named_weights(trainer.model).items()}
+    state |= {f"average/{name}": value for name, value in trainer.averaged_weights().items()}
+    return state | {f"scalar/{name}": value.numpy() for name, value in scalars.items()}
+
+
+def _one_and_two_devices(folder: str) -> list[dict[str, np.ndarray]]:
+    mirrored = choose_strategy("mirrored", logical_cpus=2)
+    assert mirrored.num_replicas_in_sync == 2
+    strategies = (tf.distribute.get_strategy(), mirrored)
+    return [_five_steps(Trainer(CONFIG, folder, strategy)) for strategy in strategies]
+
+
+def test_two_devices_make_the_steps_of_one(tmp_path: Path) -> None:
+    one, two = in_fresh_process(_one_and_two_devices, str(tmp_path))
+    begin = {
+        name: np.array(weight)
+        for name, weight in named_weights(_trainer(CONFIG, tmp_path).model).items()
+    }
+    moves = np.concatenate([np.abs(one[name] - begin[name]).ravel() for name in begin])
+    assert np.median(moves) > 2e-4
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, rtol=0, atol=1e-5, err_msg=name)
+
+
+def _without_normalisation(config: Config, folder: Path) -> Trainer:
+    """A trainer whose normalisation layers neither learn nor look at the batch."""
+    trainer = _trainer(config, folder)
+    for layer in trainer.model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    return trainer
+
+
+def test_two_parts_of_four_make_the_step_of_eight(tmp_path: Path) -> None:
+    whole = replace(CONFIG, "training", batch_size=8)
+    in_parts = replace(whole, "training", accumulation=2)
+    expected = _five_steps(_without_normalisation(whole, tmp_path), 8)
+    for name, value in _five_steps(_without_normalisation(in_parts, tmp_path), 8).items():
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-5, err_msg=name)
+
+
+def test_a_batch_that_cannot_be_divided_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"multiple of 3: 1 devices, 3 part\(s\) each. Received: 4"
+    ):
+        _trainer(replace(CONFIG, "training", accumulation=3), tmp_path)
+    check_batch_size(6, 3, tf.distribute.get_strategy())
+
+
+def test_workers_share_each_batch(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    recording = random.integers(-999, 999, 400_000).astype(np.int16), Notes([1.0], [2.0], [60])
+    write_prepared(tmp_path, [[recording, recording]])
+    stored = load_index(tmp_path, "train")
+    settings: dict[str, Any] = {"num_frames": 32, "batch_size": 6, "grid": GRID, "seed": 3}
+    plan = training_plan(totals_of(stored), 32 * GRID.hop, 3, first=6)
+    expected = [next(plan).start for _ in range(18)]
+    read = []
+    for index in range(3):
+        batches = training_batches(stored, first_step=1, share=Share(index, 3), **settings)
+        read.append([batch["start"].numpy().tolist() for batch in batches.take(3)])
+    in_turn = [start for step in range(3) for worker in range(3) for start in read[worker][step]]
+    assert in_turn == expected
+
+
+def test_wrong_strategies_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"must be one of auto.*Received: 'all'"):
+        choose_strategy("all")
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(InputError, match="needs the environment variable TF_CONFIG"):
+        choose_strategy("multiworker")
+    assert share_of(choose_strategy("single")) == Share(0, 1)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [item.getsockname()[1] for item in sockets]
+    for item in sockets:
+        item.close()
+    return ports
+
+
+def _cluster(ports: list[int], index: int) -> dict[str, str]:
+    cluster = {"worker": [f"localhost:{port}" for port in ports]}
+    task = {"type": "worker", "index": index}
+    return {**os.environ, "TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(0)
+    recordings = []
+    for _ in range(4):
+        onset = np.sort(random.uniform(0, 20, 40))
+        notes = Notes(onset, onset + 0.3, random.integers(30, 100, 40))
+        recordings.append((random.normal(0, 3000, 16_000 * 21).astype(np.int16), notes))
+    write_prepared(folder, [recordings[:2], recordings[2:]])
+    return folder
+
+
+def _command(data: Path, run: Path, *flags: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "pipelines.commands.train", "--preset=tiny"),
+        *("--model_channels=4", "--model_reconstruction_channels=4", "--model_context=none"),
+        *("--training_batch_size=4", "--training_window_frames=32", "--training_steps=4"),
+        *(f"--data={data}", f"--run_dir={run}", "--report_steps=1", "--checkpoint_seconds=0"),
+        *(f"--loss_{term}=0.001" for term in ("pianoroll", "second_pass", "reconstruction")),
+        *flags,
+    ]
+
+
+def test_two_workers_on_this_machine(data: Path, tmp_path: Path, root: Path) -> None:
+    ports = _free_ports(2)
+    workers = [
+        subprocess.Popen(
+            _command(data, tmp_path / "two"), cwd=root, env=_cluster(ports, index), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for index in range(2)
+    ]  # fmt: skip
+    outputs = [worker.communicate(timeout=300) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], outputs
+    checksums = [re.search(r"worker \d of 2: weights (\w{16})", out) for out, _ in outputs]
+    assert checksums[0] and checksums[1]
+    assert checksums[0][1] == checksums[1][1]
+    alone = subprocess.run(
+        _command(data, tmp_path / "one"), cwd=root, capture_output=True, text=True
+    )
+    assert alone.returncode == 0, alone.stderr
+    _, ours = load_weights(tmp_path / "two" / "weights.npz")
+    _, theirs = load_weights(tmp_path / "one" / "weights.npz")
+    for name, value in theirs.items():
+        np.testing.assert_allclose(ours[name], value, rtol=0, atol=1e-4, err_msg=name)
+    rows = [
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("two", "one")
+    ]
+    assert [row["step"] for row in rows[0]] == [1, 2, 3, 4]
+    for two, one in zip(*rows, strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
