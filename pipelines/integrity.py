@@ -1,13 +1,18 @@
-"""Damaged records of prepared data sets: found before training, named, and left out."""
+"""Damaged records of prepared data sets: found before training, named, and left out.
+
+A record is bad if it differs from its checksum, is cut short, or holds something else than the index and the FLAC
+header in it say.
+"""
 
 from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from pipelines.records import FOOTER_BYTES, HEADER_BYTES
+from pipelines.records import FOOTER_BYTES, HEADER_BYTES, SAMPLE_RATE, SEGMENT_SAMPLES, IndexEntry
 from pipelines.windows import Stored
 from tfamt.errors import InputError
 
@@ -49,15 +54,80 @@ def leave_out_damaged(
 
 
 def bad_records(item: Stored) -> list[int]:
-    """Numbers of the recording's records that are cut short or differ from their checksums."""
+    """Numbers of the recording's bad records.
+
+    Raises:
+      InputError: the shard cannot be read at all.
+    """
     offsets = item.entry.offsets
-    with open(item.shard, "rb") as file:
-        file.seek(offsets[0])
-        return [
-            number
-            for number, (begin, end) in enumerate(itertools.pairwise(offsets))
-            if not _is_whole(file.read(end - begin), end - begin)
-        ]
+    try:
+        with open(item.shard, "rb") as file:
+            file.seek(offsets[0])
+            return [
+                number
+                for number, (begin, end) in enumerate(itertools.pairwise(offsets))
+                # No more than there is: what a damaged index asks for may exceed all memory.
+                if not _is_good(
+                    file.read(min(end - begin, item.size)), end - begin, item.entry, number
+                )
+            ]
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path=item.shard) from error
+
+
+def readable(batches: Iterable[Any]) -> Iterator[Any]:
+    """The batches of a prepared data set.
+
+    Raises:
+      InputError: one cannot be read: the disk fails, or the files have changed since they were checked.
+    """
+    import tensorflow as tf
+
+    iterator = iter(batches)
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except tf.errors.OpError as error:
+            raise InputError(
+                f"the prepared data cannot be read any more ({str(error.message).splitlines()[0]})",
+                fix="Started again, training checks every record, and goes on from its last checkpoint.",
+            ) from error
+        yield batch
+
+
+def _is_good(record: bytes, size: int, entry: IndexEntry, number: int) -> bool:
+    return _is_whole(record, size) and _is_segment(
+        record[HEADER_BYTES:-FOOTER_BYTES], entry, number
+    )
+
+
+def _is_segment(content: bytes, entry: IndexEntry, number: int) -> bool:
+    """Whether `content` is the recording's segment of this number, with audio of the length that follows from it."""
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
+    try:
+        fields = tf.train.Example.FromString(content).features.feature
+    except DecodeError:
+        return False
+    samples = min(entry.total - number * SEGMENT_SAMPLES, SEGMENT_SAMPLES)
+    flac = b"".join(fields["audio"].bytes_list.value)
+    return (
+        list(fields["recording"].bytes_list.value) == [entry.recording.encode()]
+        and list(fields["index"].int64_list.value) == [number]
+        and flac.startswith(b"fLaC")
+        and flac[18:26] == _flac_format(samples)
+    )
+
+
+def _flac_format(samples: int) -> bytes:
+    """What the header of a mono 16-bit FLAC file of so many samples has in bytes 18 to 25 (RFC 9639, section 8.2).
+
+    The sample rate in 20 bits, the channels less one in 3, the bits per sample less one in 5, the samples in 36.
+    """
+    return (SAMPLE_RATE << 44 | 15 << 36 | samples).to_bytes(8, "big")
 
 
 def _is_whole(record: bytes, size: int) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,30 @@ class IndexEntry:
     group: str
     total: int
     offsets: tuple[int, ...]
+
+
+def entry_of(fields: Mapping[str, Any]) -> IndexEntry:
+    """An entry as JSON gives it back.
+
+    Raises:
+      TypeError: fields are missing or of other types.
+      ValueError: the offsets do not fit the length.
+    """
+    entry = IndexEntry(**{**fields, "offsets": tuple(fields["offsets"])})
+    numbers = (entry.total, *entry.offsets)
+    if not all(type(text) is str for text in (entry.recording, entry.group)) or not all(
+        type(number) is int and 0 <= number < 2**63 for number in numbers
+    ):
+        raise TypeError(f"an entry has a field of a wrong type: {entry}")
+    least = HEADER_BYTES + FOOTER_BYTES
+    rising = all(end - begin > least for begin, end in itertools.pairwise(entry.offsets))
+    if (
+        not rising
+        or len(entry.offsets) != -(-entry.total // SEGMENT_SAMPLES) + 1
+        or not entry.total
+    ):
+        raise ValueError(f"offsets and length of {entry.recording} do not fit each other")
+    return entry
 
 
 def index_of(records: Iterable[bytes], segments: Iterable[Segment]) -> list[IndexEntry]:

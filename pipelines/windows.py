@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.pitch_shift import PitchShift, Stretch, longest_source, resample, stretch_for
-from pipelines.records import SEGMENT_SAMPLES, IndexEntry, parse_span
+from pipelines.records import SEGMENT_SAMPLES, IndexEntry, entry_of, parse_span
 from pipelines.window_plan import WindowSpec, sequential_plan, training_plan
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
@@ -38,6 +38,7 @@ class Stored:
     entry: IndexEntry
 
 
+_PREPARE_AGAIN = "The same bin/prepare command makes anew what is damaged."
 Tensors = dict[str, "tf.Tensor"]
 Augment = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 
@@ -73,16 +74,23 @@ def load_index(folder: str | Path, split: str, *, required: bool = True) -> list
 
     Raises:
       InputError: the folder is not a finished prepared data set, or holds nothing of this split although that is
-        required.
+        required, or a file of it is missing or damaged.
     """
     root = Path(folder)
     read_manifest(root)
     stored = []
     for index_file in sorted(root.glob(f"{split}-*.index.json")):
         shard = index_file.with_name(index_file.name.replace(".index.json", ".tfrecord"))
-        for entry in json.loads(index_file.read_text("utf-8"))["recordings"]:
-            entry["offsets"] = tuple(entry["offsets"])
-            stored.append(Stored(str(shard), shard.stat().st_size, IndexEntry(**entry)))
+        try:
+            size = shard.stat().st_size
+            entries = map(entry_of, json.loads(index_file.read_text("utf-8"))["recordings"])
+            stored += [Stored(str(shard), size, entry) for entry in entries]
+        except FileNotFoundError as error:
+            raise InputError("is missing", path=shard, fix=_PREPARE_AGAIN) from error
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(
+                f"cannot be used ({error})", path=index_file, fix=_PREPARE_AGAIN
+            ) from error
     if required and not stored:
         raise InputError(f"holds no recording of the split {split!r}", path=root)
     return stored

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.integrity import bad_records, leave_out_damaged
-from pipelines.records import SEGMENT_SAMPLES
-from pipelines.windows import load_index
+from pipelines.integrity import bad_records, leave_out_damaged, readable
+from pipelines.records import FOOTER_BYTES, HEADER_BYTES, SEGMENT_SAMPLES
+from pipelines.windows import Stored, evaluation_batches, load_index
 from tests.test_windows import _recording, write_prepared
 from tfamt.errors import InputError
+from tfamt.frames import FrameGrid
 from tfamt.notes import Notes
 
 
@@ -83,6 +86,90 @@ def test_a_shard_that_was_cut_short(whole: Path, tmp_path: Path) -> None:
     os.truncate(stored[0].shard, stored[0].entry.offsets[2] + 50)
     assert bad_records(stored[0]) == [2, 3]
     assert bad_records(stored[1]) == [0]
+
+
+def _replace_record(item: Stored, number: int, content: bytes) -> None:
+    """Puts another content, with right checksums, in the place of a record of the same length."""
+    begin, end = item.entry.offsets[number : number + 2]
+    other = Path(item.shard).with_suffix(".other")
+    with tf.io.TFRecordWriter(str(other)) as writer:
+        writer.write(content)
+    record = other.read_bytes()
+    assert len(record) == end - begin
+    with open(item.shard, "r+b") as file:
+        file.seek(begin)
+        file.write(record)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: bytes(len(content)),
+        lambda content: content.replace(b"fLaC", b"fLaX"),
+        lambda content: content.replace(b"r0", b"r9"),
+        # 16,000 Hz in 20 bits, mono in 3, 16 bits a sample in 5: now 16,001 Hz.
+        lambda content: content.replace(bytes([0x03, 0xE8, 0x00]), bytes([0x03, 0xE8, 0x10])),
+    ],
+    ids=["no Example", "no FLAC", "another recording", "another sample rate"],
+)
+def test_what_is_no_segment_is_bad_whatever_its_checksum_says(
+    whole: Path, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    stored = load_index(_copy(whole, tmp_path / "other"), "train")
+    begin, end = stored[0].entry.offsets[1:3]
+    content = Path(stored[0].shard).read_bytes()[begin + HEADER_BYTES : end - FOOTER_BYTES]
+    changed = change(content)
+    assert changed != content
+    _replace_record(stored[0], 1, changed)
+    assert [bad_records(item) for item in stored] == [[1], [], []]
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_damaged_index_is_an_input_error_or_names_bad_records(
+    whole: Path, data: st.DataObject
+) -> None:
+    index = sorted(whole.glob("*.index.json"))[0]
+    content = index.read_bytes()
+    position = data.draw(st.integers(0, len(content) - 1))
+    length = data.draw(st.integers(0, 12))
+    inserted = data.draw(st.binary(max_size=6) | st.sampled_from([b"1e9", b"null", b"-", b"[]"]))
+    try:
+        index.write_bytes(content[:position] + inserted + content[position + length :])
+        try:
+            stored = load_index(whole, "train")
+        except InputError as error:
+            assert index.name in str(error)
+            return
+        # What still looks like an index is compared with the records themselves.
+        for item in stored:
+            bad = bad_records(item)
+            assert set(bad) <= set(range(len(item.entry.offsets) - 1))
+    finally:
+        index.write_bytes(content)
+
+
+def test_a_missing_shard_is_said(whole: Path, tmp_path: Path) -> None:
+    folder = _copy(whole, tmp_path / "missing")
+    stored = load_index(folder, "train")
+    Path(stored[0].shard).unlink()
+    with pytest.raises(InputError, match="tfrecord: is missing"):
+        load_index(folder, "train")
+    with pytest.raises(InputError, match="cannot be read"):
+        bad_records(stored[0])
+
+
+def test_damage_during_training_is_one_line(whole: Path, tmp_path: Path) -> None:
+    stored = load_index(_copy(whole, tmp_path / "later"), "train")
+    batches = readable(
+        evaluation_batches(stored, num_frames=640, batch_size=1, grid=FrameGrid(16_000, 512))
+    )
+    next(batches)
+    for item in stored:
+        Path(item.shard).write_bytes(bytes(item.size))
+    with pytest.raises(InputError, match="the prepared data cannot be read any more") as caught:
+        list(batches)
+    assert "\n" not in str(caught.value)
 
 
 def test_training_stops_at_damage_or_goes_on_without_it(tmp_path: Path, root: Path) -> None:

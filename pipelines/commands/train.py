@@ -121,7 +121,7 @@ def train(
     config: Config, run_dir: Path, folders: list[str], strategy: tf.distribute.Strategy
 ) -> int:
     """Runs the config's training to its end; returns the exit code."""
-    from pipelines.integrity import leave_out_damaged
+    from pipelines.integrity import leave_out_damaged, readable
     from pipelines.training_input import training_input
     from pipelines.windows import load_index
     from tfamt.distribution import share_of
@@ -154,7 +154,7 @@ def train(
     signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
     try:
         trainer.train(
-            iter(batches),
+            readable(batches),
             report=_Reporter(config.training.steps, trainer.step),
             validate=validate,
             is_over=lambda: share.is_chief and _is_over(trainer),
