@@ -79,11 +79,18 @@ def test_prepare_prints_its_speed(root: Path) -> None:
 def test_input_prints_both_rates_and_their_ratio(root: Path) -> None:
     done = run(
         *("input", "--preset=tiny", "--batch_size=2", "--batches=20", "--steps=2", "--repeats=1"),
+        *("--recordings=2", "--minutes=0.2"),
         cwd=root,
     )
     assert done.returncode == 0, done.stderr
-    delivered, trained, ratio = (_figures(line)[-1] for line in done.stdout.splitlines())
-    assert ratio == pytest.approx(delivered / trained, rel=0.05)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "tiny, batches of 2 windows of 2.05 s"
+    delivered, trained = (_figures(line) for line in lines[2:4])
+    for ours, theirs, ratio in zip(delivered, trained, _figures(lines[4]), strict=False):
+        assert ratio == pytest.approx(ours / theirs, rel=0.05)
+    by_clock, _, audio_seconds, peak = delivered
+    assert audio_seconds == pytest.approx(2.048 * by_clock, rel=0.05)
+    assert 100 < peak < 2000
 
 
 @pytest.mark.parametrize(
@@ -121,4 +128,29 @@ def _peak_of_windows(folder: str, count: int, segments: int) -> float:
     )
     for _ in zip(range(30), batches, strict=False):
         pass
+    return peak_megabytes()
+
+
+def test_memory_of_preparing_does_not_depend_on_number_or_length(tmp_path: Path) -> None:
+    cases = {"few": (2, 5.0), "many": (150, 1.0), "long": (1, 3600.0)}
+    peaks = [
+        in_fresh_process(_peak_of_preparing, str(tmp_path / name), *case)
+        for name, case in cases.items()
+    ]
+    # An hour is 230 MB as floats.
+    assert max(peaks) - min(peaks) < 60, peaks
+
+
+def _peak_of_preparing(folder: str, count: int, seconds: float) -> float:
+    """Peak memory, in MB, of the process that writes all shards of so many recordings."""
+    from pipelines.folder import read
+    from pipelines.plan import plan_shards
+    from pipelines.shards import write_shard
+
+    make_recordings(Path(folder), count, seconds, 16_000, 1)
+    jobs = plan_shards(read(folder), Path(folder), 4)
+    assert sum(len(job.recordings) for job in jobs) == count
+    for job in jobs:
+        write_shard(job)
+        assert len(job.index.read_bytes()) > 0
     return peak_megabytes()

@@ -31,7 +31,7 @@ _RECORDINGS = flags.DEFINE_integer("recordings", 20, "How many recordings to mak
 _MINUTES = flags.DEFINE_float("minutes", 1.0, "How long each of them is.", 0.01)
 _MEMORY = flags.DEFINE_bool("memory", False, "Measure memory by number and length as well.")
 
-_MEMORY_CASES = ((20, 30.0), (2000, 30.0), (1, 600.0), (1, 10_800.0))
+_MEMORY_CASES = ((20, 5.0), (2000, 5.0), (1, 600.0), (1, 10_800.0))
 """Recordings, and seconds of each."""
 
 
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
         for count, seconds in _MEMORY_CASES:
             with _prepared(count, seconds) as data:
                 peak = in_fresh_process(
-                    deliver, data, _PRESET.value, _BATCH.value, 50
+                    deliver, data, _PRESET.value, _BATCH.value, _BATCHES.value
                 ).peak_megabytes
             print(f"{count:10d}  {seconds:12.0f}  {peak:6.0f} MB", flush=True)
     return 0
