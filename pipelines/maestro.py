@@ -114,8 +114,8 @@ def read(root: str) -> DataSet:
         raise InputError(
             _availability(maestro),
             path=root,
-            fix=f"Download {maestro.version}.zip, which has the audio, or make audio from the MIDI files: "
-            "data set rendered.",
+            fix=f"Download {maestro.version}.zip, which has the audio, or render the MIDI files: "
+            f"bin/prepare --dataset=rendered --midi={root}.",
         )
     return DataSet("maestro", recordings, [*left_out, *maestro.left_out], remarks)
 

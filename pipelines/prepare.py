@@ -118,11 +118,11 @@ def _run(jobs: Sequence[ShardJob], workers: int, runner: str, arguments: Sequenc
             beam.Pipeline(runner=chosen, options=PipelineOptions(options)) as pipeline,
         ):
             _ = pipeline | _transform(jobs)
-    except InputError:
-        raise
     except Exception as error:
-        # What a worker raises arrives as text inside some other exception.
-        if found := re.search(r"InputError: (.+?)(?: \[while running|\\n|\n|$)", str(error)):
+        # What a worker process raises arrives as text inside some other exception; what this one does, as itself,
+        # but with the name of the step behind the text.
+        text = f"InputError: {error}" if isinstance(error, InputError) else str(error)
+        if found := re.search(r"InputError: (.+?)(?: \[while running|\\n|\n|$)", text):
             raise InputError(found[1].strip().removesuffix(".")) from error
         raise
 

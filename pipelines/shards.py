@@ -172,8 +172,9 @@ def _write_records(
         return index_of((record for record, _ in records), (segment for _, segment in segments))
     except tf.errors.OpError as error:
         raise InputError(
-            f"cannot be written ({error.message})",
-            path=path,
+            # TensorFlow puts the name of the temporary file before the reason.
+            f"cannot be written ({error.message.rpartition('; ')[2]})",
+            path=path.parent,
             fix="Check that the disk is not full.",
         ) from error
 

@@ -155,7 +155,8 @@ def test_the_distribution_without_audio_says_what_to_do(tmp_path: Path) -> None:
         maestro.read(str(tmp_path))
     assert str(caught.value) == (
         f"{tmp_path}: Of the 4 recordings of maestro-v3.0.0, 4 audio files are missing, and 4 MIDI files are there. "
-        "Download maestro-v3.0.0.zip, which has the audio, or make audio from the MIDI files: data set rendered."
+        "Download maestro-v3.0.0.zip, which has the audio, or render the MIDI files: "
+        f"bin/prepare --dataset=rendered --midi={tmp_path}."
     )
     performances = maestro.read_performances(str(tmp_path)).performances
     assert [(p.id, p.row.split, p.audio) for p in performances] == [
@@ -165,6 +166,18 @@ def test_the_distribution_without_audio_says_what_to_do(tmp_path: Path) -> None:
         (BERG, "train", None),
     ]
     assert all(p.midi is not None and p.midi.suffix == ".midi" for p in performances)
+
+
+def test_the_real_tables_with_midi_and_no_audio(shared_dir: Path) -> None:
+    folder = shared_dir / "data" / "maestro-v3.0.0"
+    with pytest.raises(
+        InputError,
+        match=r"Of the 1276 recordings of maestro-v3\.0\.0, 1276 audio files are missing",
+    ):
+        maestro.read(str(folder))
+    listed = maestro.read_performances(str(folder)).performances
+    splits = Counter(performance.row.split for performance in listed)
+    assert splits == {"train": 962, "validation": 137, "test": 177}
 
 
 def test_missing_and_unknown_files_are_named(tmp_path: Path) -> None:
