@@ -109,6 +109,9 @@ class Trainer:
         """Goes back to the latest checkpoint of the run folder; False where there is none."""
         latest = tf.train.latest_checkpoint(str(self.run_dir / "checkpoints"))
         if latest is None:
+            if self.share.is_chief:
+                # Killed before its first checkpoint, a run has lines that will come again.
+                self.metrics.go_back(0)
             return False
         self._checkpoint.restore(latest).assert_existing_objects_matched()
         if self.share.is_chief:
