@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfamt.config import SpectrogramConfig
 from tfamt.layers.cqt import ConstantQ
@@ -155,6 +156,51 @@ def test_lstm_equals_plain_numpy() -> None:
             hidden = sigmoid(out) * np.tanh(cell)
             expected[:, time, way * 3 : way * 3 + 3] = hidden
     np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
+def _lstm_gradients(layer: BidirectionalLSTM, training: bool) -> list[np.ndarray]:
+    random = np.random.default_rng(4)
+    inputs = tf.constant(random.normal(size=(3, 7, 4)).astype(np.float32))
+    weights = random.normal(size=(3, 7, 10)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        loss = tf.reduce_sum(layer(inputs, training=training) * weights)
+    watched = [inputs, *(weight.value for weight in layer.trainable_weights)]
+    return [gradient.numpy() for gradient in tape.gradient(loss, watched)]
+
+
+def test_the_lstms_gradient_by_hand_is_tensorflows() -> None:
+    layer = BidirectionalLSTM(5)
+    layer(np.zeros((1, 1, 4), np.float32))
+    by_hand, by_tensorflow = _lstm_gradients(layer, True), _lstm_gradients(layer, False)
+    assert len(by_hand) == 5
+    for ours, theirs in zip(by_hand, by_tensorflow, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 * np.abs(theirs).max())
+
+
+def test_the_lstms_gradient_by_hand_is_the_slope() -> None:
+    layer = BidirectionalLSTM(3, dtype="float64")
+    random = np.random.default_rng(5)
+    inputs, upstream = random.normal(size=(2, 4, 3)), random.normal(size=(2, 4, 6))
+    layer(inputs)
+    for weight in layer.trainable_weights:
+        values = weight.numpy()
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(inputs, training=True) * upstream)
+        gradient = tape.gradient(loss, weight.value).numpy()
+        direction = random.normal(size=values.shape)
+        sides = []
+        for shift in (1e-5, -1e-5):
+            weight.assign(values + shift * direction)
+            sides.append(float(tf.reduce_sum(layer(inputs) * upstream)))
+        weight.assign(values)
+        assert (gradient * direction).sum() == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-7)
+
+
+def test_the_lstm_computes_the_same_in_training() -> None:
+    layer = BidirectionalLSTM(3)
+    inputs = np.random.default_rng(6).normal(size=(2, 5, 4)).astype(np.float32)
+    np.testing.assert_array_equal(layer(inputs, training=True), layer(inputs, training=False))
 
 
 def test_upsampling_by_hand() -> None:

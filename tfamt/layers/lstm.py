@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,6 +17,9 @@ class BidirectionalLSTM(keras.layers.Layer):
     The cell of the authors' network (PyTorch's: gates in the order input, forget, cell, output; one bias on the
     input and one on the recurrent side, so that parameter counts agree with the paper's). Both directions run in
     one loop over time, their input projections as one product outside it.
+
+    In training the gradient is worked out by hand: TensorFlow's own, of a loop, adds up an array of the size of all
+    frames once for each frame.
     """
 
     def __init__(self, units: int, **kwargs: Any):
@@ -38,14 +42,18 @@ class BidirectionalLSTM(keras.layers.Layer):
         self.bias = weight("bias", 2, 4 * self.units)
         self.recurrent_bias = weight("recurrent_bias", 2, 4 * self.units)
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         bias = tf.convert_to_tensor(self.bias) + tf.convert_to_tensor(self.recurrent_bias)
         kernel = tf.convert_to_tensor(self.kernel)
         forwards = tf.matmul(inputs, kernel[0]) + bias[0]
         backwards = tf.reverse(tf.matmul(inputs, kernel[1]) + bias[1], axis=[1])
         # [frames, 2, batch, 4 * units]: one slice per turn of the loop.
         projected = tf.transpose(tf.stack([forwards, backwards]), [2, 0, 1, 3])
-        hidden = _recur(projected, tf.convert_to_tensor(self.recurrent_kernel))
+        recurrent_kernel = tf.convert_to_tensor(self.recurrent_kernel)
+        if training:
+            hidden = _trainable_recurrence(projected, recurrent_kernel)
+        else:
+            hidden, _ = _recurrence(projected, recurrent_kernel, keep_cells=False)
         hidden = tf.transpose(hidden, [1, 2, 0, 3])
         return tf.concat([hidden[0], tf.reverse(hidden[1], axis=[1])], axis=-1)
 
@@ -56,26 +64,112 @@ class BidirectionalLSTM(keras.layers.Layer):
         return {**super().get_config(), "units": self.units}
 
 
-def _recur(projected: tf.Tensor, recurrent_kernel: tf.Tensor) -> tf.Tensor:
-    """Hidden states [frames, 2, batch, units] of both directions, from states of 0."""
+def _recurrence(
+    projected: tf.Tensor, recurrent_kernel: tf.Tensor, keep_cells: bool
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Hidden and cell states [frames, 2, batch, units] of both directions, from states of 0.
+
+    Args:
+      projected: what the input adds to the gates, [frames, 2, batch, 4 * units].
+      recurrent_kernel: [2, units, 4 * units].
+      keep_cells: whether cell states are put out beside the hidden ones.
+    """
     frames, batch = tf.shape(projected)[0], tf.shape(projected)[2]
     units = recurrent_kernel.shape[1]
     zeros = tf.zeros([2, batch, units], projected.dtype)
-    hidden_states = tf.TensorArray(projected.dtype, frames, element_shape=[2, None, units])
+    kept = tuple(
+        tf.TensorArray(projected.dtype, frames, element_shape=[2, None, units])
+        for _ in range(1 + keep_cells)
+    )
 
     def step(
-        frame: tf.Tensor, hidden: tf.Tensor, cell: tf.Tensor, states: tf.TensorArray
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray]:
+        frame: tf.Tensor, hidden: tf.Tensor, cell: tf.Tensor, kept: tuple[tf.TensorArray, ...]
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tuple[tf.TensorArray, ...]]:
         gates = projected[frame] + tf.matmul(hidden, recurrent_kernel)
         into, forget, candidate, out = tf.split(gates, 4, axis=-1)
         cell = tf.sigmoid(forget) * cell + tf.sigmoid(into) * tf.tanh(candidate)
         hidden = tf.sigmoid(out) * tf.tanh(cell)
-        return frame + 1, hidden, cell, states.write(frame, hidden)
+        states = zip(kept, (hidden, cell), strict=False)
+        return frame + 1, hidden, cell, tuple(array.write(frame, state) for array, state in states)
 
-    *_, states = tf.while_loop(
-        lambda frame, *_: frame < frames,
+    *_, kept = tf.while_loop(
+        lambda frame, *_: frame < frames, step, (0, zeros, zeros, kept), maximum_iterations=frames
+    )
+    return kept[0].stack(), kept[1].stack() if keep_cells else None
+
+
+@tf.custom_gradient  # type: ignore[misc]
+def _trainable_recurrence(
+    projected: tf.Tensor, recurrent_kernel: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """Hidden states of `_recurrence`, with backpropagation through time by hand."""
+    hidden, cells = _recurrence(projected, recurrent_kernel, keep_cells=True)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        before = _one_frame_later(hidden)
+        gates = projected + tf.matmul(before, recurrent_kernel)
+        by_gates = _gradient_by_gates(gates, cells, upstream, recurrent_kernel)
+        # One product over all frames: [2, units, frames * batch] by [2, frames * batch, 4 * units].
+        by_kernel = tf.matmul(_by_direction(before), _by_direction(by_gates), transpose_a=True)
+        return by_gates, by_kernel
+
+    return hidden, gradient
+
+
+def _gradient_by_gates(
+    gates: tf.Tensor, cells: tf.Tensor, upstream: tf.Tensor, recurrent_kernel: tf.Tensor
+) -> tf.Tensor:
+    """The loss' gradient by the gates before their activation, [frames, 2, batch, 4 * units].
+
+    Args:
+      gates: before their activation, of all frames.
+      cells: cell states [frames, 2, batch, units].
+      upstream: gradient by the hidden states that were put out, like `cells`.
+      recurrent_kernel: [2, units, 4 * units].
+    """
+    into, forget, candidate, out = tf.split(gates, 4, axis=-1)
+    into, forget, out = tf.sigmoid(into), tf.sigmoid(forget), tf.sigmoid(out)
+    candidate, squashed = tf.tanh(candidate), tf.tanh(cells)
+    # Whatever needs no later frame is worked out for all frames at once; the loop holds what is left.
+    cell_by_hidden = out * (1.0 - squashed**2)
+    gates_by_state = tf.concat(
+        [
+            candidate * into * (1.0 - into),
+            _one_frame_later(cells) * forget * (1.0 - forget),
+            into * (1.0 - candidate**2),
+            squashed * out * (1.0 - out),
+        ],
+        axis=-1,
+    )
+    frames = tf.shape(gates)[0]
+    zeros = tf.zeros_like(upstream[0])
+    kept = tf.TensorArray(gates.dtype, frames, element_shape=[2, None, gates.shape[-1]])
+
+    def step(
+        frame: tf.Tensor, by_hidden: tf.Tensor, by_cell: tf.Tensor, kept: tf.TensorArray
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray]:
+        by_hidden += upstream[frame]
+        by_cell += by_hidden * cell_by_hidden[frame]
+        by_gates = (
+            tf.concat([by_cell, by_cell, by_cell, by_hidden], axis=-1) * gates_by_state[frame]
+        )
+        by_hidden = tf.matmul(by_gates, recurrent_kernel, transpose_b=True)
+        return frame - 1, by_hidden, by_cell * forget[frame], kept.write(frame, by_gates)
+
+    *_, kept = tf.while_loop(
+        lambda frame, *_: frame >= 0,
         step,
-        (0, zeros, zeros, hidden_states),
+        (frames - 1, zeros, zeros, kept),
         maximum_iterations=frames,
     )
-    return states.stack()
+    return kept.stack()
+
+
+def _one_frame_later(states: tf.Tensor) -> tf.Tensor:
+    """[frames, ...] as it was a frame before, 0 at first."""
+    return tf.concat([tf.zeros_like(states[:1]), states[:-1]], axis=0)
+
+
+def _by_direction(x: tf.Tensor) -> tf.Tensor:
+    """[frames, 2, batch, n] -> [2, frames * batch, n]."""
+    return tf.reshape(tf.transpose(x, [1, 0, 2, 3]), [2, -1, x.shape[-1]])
