@@ -98,7 +98,7 @@ def _recurrence(
     return kept[0].stack(), kept[1].stack() if keep_cells else None
 
 
-@tf.custom_gradient  # type: ignore[misc]
+@tf.custom_gradient
 def _trainable_recurrence(
     projected: tf.Tensor, recurrent_kernel: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
