@@ -75,8 +75,13 @@ def peak_megabytes() -> float:
     return _megabytes(os.getpid())
 
 
-def _megabytes(pid: int) -> float:
-    found = re.search(r"VmHWM:\s+(\d+) kB", _read(f"/proc/{pid}/status"))
+def megabytes_now() -> float:
+    """What this process has in memory now, in MB (2^20 bytes)."""
+    return _megabytes(os.getpid(), "VmRSS")
+
+
+def _megabytes(pid: int, field: str = "VmHWM") -> float:
+    found = re.search(rf"{field}:\s+(\d+) kB", _read(f"/proc/{pid}/status"))
     return int(found[1]) / 1024 if found else 0.0
 
 

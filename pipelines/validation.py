@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 
 from pipelines.records import SAMPLE_RATE, Segment, read_segments
 from pipelines.windows import Stored
+from tfamt.config import Config
 from tfamt.evaluation import Scores, score, summarise
+from tfamt.frames import FrameGrid
+from tfamt.model import build_frontend
 from tfamt.notes import Notes, Row
+from tfamt.pianoroll import notes_to_rolls
 from tfamt.transcription import Transcriber
 
 
@@ -40,6 +44,15 @@ def first_minutes(stored: Sequence[Stored], minutes: float) -> list[Stored]:
                 chosen.append(item)
                 left -= item.entry.total
     return chosen
+
+
+def first_window(config: Config, item: Stored) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Spectrogram [frames, bins] and true piano roll [frames, 88] of a recording's first training window."""
+    grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
+    segment = next(read_segments(item.shard, item.entry))
+    waveform = _waveform(segment)[: config.training.window_frames * grid.hop]
+    spectrogram = build_frontend(config.spectrogram)(waveform[None])[0].numpy()
+    return spectrogram, notes_to_rolls(segment.notes, len(spectrogram), grid)["pianoroll"]
 
 
 def _score(transcriber: Transcriber, item: Stored) -> Scores:

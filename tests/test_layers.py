@@ -210,7 +210,7 @@ def test_batch_norm_is_keras_in_output_gradient_and_statistics() -> None:
     upstream = random.normal(size=inputs.shape).astype(np.float32)
     values = [random.normal(1.0, 0.2, size=4).astype(np.float32) for _ in range(4)]
     found = []
-    for kind in (BatchNorm, keras.layers.BatchNormalization):
+    for kind in (BatchNormalization, keras.layers.BatchNormalization):
         layer = kind(momentum=0.7, epsilon=1e-5)
         layer.build(inputs.shape)
         layer.set_weights(values)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +71,9 @@ _VALIDATION_MINUTES = flags.DEFINE_float("validation_minutes", 15.0, "Audio to v
 _CHECKPOINT_SECONDS = flags.DEFINE_float(
     "checkpoint_seconds", 300.0, "Longest time between checkpoints.", 0.0
 )
+_PROFILE_STEPS = flags.DEFINE_list(
+    "profile_steps", None, "First and last step to profile for TensorBoard, such as 10,15."
+)
 _MAX_BAD_RECORDS = flags.DEFINE_integer(
     "max_bad_records", 0, "Damaged records to put up with; their recordings are left out.", 0
 )
@@ -109,6 +111,7 @@ def main(argv: list[str]) -> int:
     from tfamt.targets import make_folder
 
     config = config_from_flags()
+    _steps_to_profile()
     run_dir = Path(_RUN_DIR.value)
     make_folder(run_dir)
     strategy = choose_strategy(_STRATEGY.value, _LOGICAL_CPUS.value)
@@ -122,9 +125,11 @@ def train(
 ) -> int:
     """Runs the config's training to its end; returns the exit code."""
     from pipelines.integrity import leave_out_damaged, readable
+    from pipelines.progress import Progress
     from pipelines.training_input import training_input
     from pipelines.windows import load_index
     from tfamt.distribution import share_of
+    from tfamt.tensorboard import profiled, write_config
     from tfamt.training import NonFiniteLossError, StoppedError, Trainer
 
     share = share_of(strategy)
@@ -151,11 +156,17 @@ def train(
     batches = training_input(
         config, stored, first_step=trainer.step, augment=augment, shift=_shift(), share=share
     )
+    write_config(trainer.writer, config)
+    progress = Progress(config.training.steps, trainer.step)
+    profile = _steps_to_profile()
+    if profile:
+        batches = profiled(batches, trainer.step + 1, profile, run_dir / "logs")
+    batches = progress.count(readable(batches))
     signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
     try:
         trainer.train(
-            readable(batches),
-            report=_Reporter(config.training.steps, trainer.step),
+            batches,
+            report=progress,
             validate=validate,
             is_over=lambda: share.is_chief and _is_over(trainer),
             report_steps=_REPORT_STEPS.value,
@@ -171,9 +182,22 @@ def train(
             f"{error}; its windows are of: {', '.join(names)}",
             fix="The last checkpoint is as it was. Look at these recordings, or lower --training_learning_rate.",
         ) from error
+    finally:
+        batches.close()
     if share.count > 1:
         print(f"worker {share.index} of {share.count}: weights {trainer.checksum()}", flush=True)
     return 0
+
+
+def _steps_to_profile() -> tuple[int, int] | None:
+    given = _PROFILE_STEPS.value
+    if given is None:
+        return None
+    if len(given) != 2 or not all(number.strip().isdigit() for number in given):
+        raise InputError(
+            f"--profile_steps takes a first and a last step. Received: {','.join(given)}"
+        )
+    return int(given[0]), int(given[1])
 
 
 def _settle(config: Config, run_dir: Path, folders: list[str], *, keep: bool) -> None:
@@ -234,10 +258,11 @@ def _validation(config: Config, stored: list[Stored]) -> Any:
                 "--stop_patience needs recordings to validate on, and the data has none"
             )
         return None
-    from pipelines.validation import first_minutes, mean_scores
+    from pipelines.validation import first_minutes, first_window, mean_scores
     from tfamt.evaluation import score
     from tfamt.model import build_model
     from tfamt.notes import Notes
+    from tfamt.tensorboard import write_excerpt
     from tfamt.transcription import Transcriber
     from tfamt.weights import assign_weights
 
@@ -252,41 +277,16 @@ def _validation(config: Config, stored: list[Stored]) -> Any:
     model = build_model(config)
     transcriber = Transcriber(config, model.get_layer("transcriber"))
 
+    excerpt = first_window(config, chosen[0])
+
     def validate(trainer: Trainer) -> Scalars:
         assign_weights(model, trainer.averaged_weights(), trainer.run_dir)
+        write_excerpt(trainer.writer, trainer.step, config, model, *excerpt)
         return {
             f"validation_{name}": value for name, value in mean_scores(transcriber, chosen).items()
         }
 
     return validate
-
-
-class _Reporter:
-    """Prints a line for each report: the figures, the speed and the time left."""
-
-    def __init__(self, steps: int, first: int):
-        self.steps = steps
-        self.first = first
-        self.started = time.monotonic()
-
-    def __call__(self, step: int, scalars: Scalars) -> None:
-        rate = (step - self.first) / max(time.monotonic() - self.started, 1e-9)
-        left = (self.steps - step) / rate
-        shown = {
-            name: value
-            for name, value in scalars.items()
-            if not name.endswith(("precision", "recall"))
-        }
-        figures = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-        print(
-            f"step {step}/{self.steps}  {figures}  {rate:.2f} steps/s, {_clock(left)} left",
-            flush=True,
-        )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def _demo_data(midi: str | None, run_dir: Path) -> str:

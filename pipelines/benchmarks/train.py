@@ -1,0 +1,225 @@
+"""How long a training step takes, where its time goes, and how far that is from what the machine can do.
+
+Usage: bin/benchmark train [flags]
+
+Times are per 20.48 s of audio, the paper's segment, as wall time and as CPU time of all threads; the latter means more
+where other programs run. Input is the front-end alone (`bin/benchmark input` measures the whole pipeline); backward
+and update are differences of measurements. With --steps the memory of a run of so many steps is measured instead.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from pipelines.measuring import megabytes_now
+from tfamt.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from tfamt.config import Config
+    from tfamt.training import Batch, Trainer
+
+SEGMENT_SECONDS = 20.48
+
+_PRESETS = flags.DEFINE_list(
+    "preset", "icpr2020_mel", "Presets, parted by commas; all: every one there is."
+)
+_BATCH = flags.DEFINE_integer("batch_size", 8, "Windows per batch.", 1)
+_REPEATS = flags.DEFINE_integer("repeats", 5, "How often; medians count.", 1)
+_STEPS = flags.DEFINE_integer("steps", 0, "Measure the memory of a run of so many steps.", 0)
+
+Times = dict[str, tuple[float, float]]
+"""Wall and CPU seconds by part of the step."""
+
+
+def main(argv: list[str]) -> int:
+    """Measures and prints; returns the exit code."""
+    if argv[1:]:
+        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    from tfamt.config import replace
+    from tfamt.presets import PRESETS, preset
+
+    names = list(PRESETS) if _PRESETS.value == ["all"] else _PRESETS.value
+    configs = [replace(preset(name), "training", batch_size=_BATCH.value) for name in names]
+    if _STEPS.value:
+        for config in configs:
+            print_memory(config, _STEPS.value)
+        return 0
+    peak = convolution_peak()
+    print(f"convolution 3x3, 128 channels: {peak:.0f} GFLOP per CPU second, this machine's peak")
+    for config in configs:
+        print_times(config, _REPEATS.value, peak)
+    return 0
+
+
+def print_times(config: Config, repeats: int, peak: float) -> None:
+    """A table of one preset, and its distance to the peak."""
+    training = config.training
+    audio = training.window_frames * config.spectrogram.hop / config.spectrogram.sample_rate
+    segments = training.batch_size * audio / SEGMENT_SECONDS
+    times = step_times(config, repeats)
+    print(f"\n{config.name}, batch {training.batch_size} x {audio:.2f} s: per 20.48 s of audio")
+    print("part        wall s   CPU s")
+    for part, (wall, cpu) in times.items():
+        print(f"{part:10s}  {wall / segments:6.3f}  {cpu / segments:6.3f}")
+    multiplied = multiply_adds(config) / audio * SEGMENT_SECONDS / 1e9
+    # Backward, each product is taken twice: for its input and for its weights.
+    floor = 3 * 2 * multiplied / peak
+    print(
+        f"multiply-adds forward: {multiplied:.1f} G; at the peak a step would take {floor:.3f} CPU s,"
+    )
+    cpu = times["step"][1] / segments
+    print(f"{floor / cpu:.0%} of what it takes", flush=True)
+
+
+def step_times(config: Config, repeats: int) -> Times:
+    """Medians for a whole batch, in turns: input, forward, backward, update, and the step of the last three."""
+    import tensorflow as tf
+
+    from tfamt.losses import loss_terms, total_loss
+    from tfamt.model import build_frontend
+    from tfamt.training import Trainer
+
+    frontend = build_frontend(config.spectrogram)
+    samples = config.training.window_frames * config.spectrogram.hop
+    waveform = tf.random.normal([config.training.batch_size, samples], stddev=0.1)
+    batch = _batch(config)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(config, folder, tf.distribute.get_strategy())
+
+        def loss() -> tf.Tensor:
+            outputs = trainer.model(batch["spectrogram"], training=True)
+            terms = loss_terms(batch, outputs, batch["spectrogram"], tf.constant(1.0))
+            return total_loss(terms, config.loss)
+
+        def gradients() -> Any:
+            with tf.GradientTape() as tape:
+                value = loss()
+            return tape.gradient(value, [v.value for v in trainer.model.trainable_variables])
+
+        timed = {
+            "input": tf.function(lambda: frontend(waveform)),
+            "forward": tf.function(loss),
+            "gradients": tf.function(gradients),
+            "step": lambda: trainer.train_step(batch),
+        }
+        found = _in_turns(timed, repeats)
+    backward = _minus(found["gradients"], found["forward"])
+    update = _minus(found["step"], found["gradients"])
+    parts = {"input": found["input"], "forward": found["forward"]}
+    return parts | {"backward": backward, "update": update, "step": found["step"]}
+
+
+def _in_turns(timed: dict[str, Callable[[], Any]], repeats: int) -> Times:
+    """Medians of wall and CPU seconds; the first round, which builds graphs, is not counted."""
+    rounds = [{name: _time(call) for name, call in timed.items()} for _ in range(1 + repeats)][1:]
+    return {
+        name: (
+            statistics.median(times[name][0] for times in rounds),
+            statistics.median(times[name][1] for times in rounds),
+        )
+        for name in timed
+    }
+
+
+def _time(call: Callable[[], Any]) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def _minus(whole: tuple[float, float], part: tuple[float, float]) -> tuple[float, float]:
+    return whole[0] - part[0], whole[1] - part[1]
+
+
+def convolution_peak() -> float:
+    """GFLOP per CPU second of a convolution that suits this machine: 3x3, 128 channels in and out."""
+    import tensorflow as tf
+
+    shape = [8, 80, 28, 128]
+    image, kernel = tf.random.normal(shape), tf.random.normal([3, 3, 128, 128])
+    convolve = tf.function(lambda: tf.nn.conv2d(image, kernel, 1, "SAME"))
+    operations = 2 * 8 * 80 * 28 * 9 * 128 * 128
+    return operations / _in_turns({"convolution": convolve}, 9)["convolution"][1] / 1e9
+
+
+def multiply_adds(config: Config) -> int:
+    """Products of one window's way through the model, forward, counted as they are computed."""
+    import tensorflow as tf
+    from tensorflow.python.framework import op_callbacks
+
+    from tfamt.model import build_model
+
+    model, counted = build_model(config), []
+
+    def count(kind: bytes, inputs: Any, attributes: Any, outputs: Any, *_: Any) -> None:
+        name = kind.decode() if isinstance(kind, bytes) else kind
+        if name in ("Conv2D", "MatMul", "BatchMatMulV2", "BatchMatMulV3"):
+            counted.append(_products(name, inputs, outputs[0], tuple(attributes)))
+
+    spectrogram = tf.zeros([1, config.training.window_frames, config.spectrogram.bins])
+    op_callbacks.add_op_callback(count)
+    try:
+        model(spectrogram, training=False)
+    finally:
+        op_callbacks.remove_op_callback(count)
+    return sum(counted)
+
+
+def _products(name: str, inputs: Any, output: Any, attributes: tuple[Any, ...]) -> int:
+    size = int(output.shape.num_elements())
+    if name == "Conv2D":
+        rows, columns, channels, _ = inputs[1].shape
+        return size * int(rows * columns * channels)
+    options = dict(zip(attributes[::2], attributes[1::2], strict=True))
+    turned = options.get("transpose_a", options.get("adj_x", False))
+    return size * int(inputs[0].shape[-2 if turned else -1])
+
+
+def print_memory(config: Config, steps: int) -> None:
+    """Resident memory by step: what is in use after a tenth of the run, and at its end."""
+    import tensorflow as tf
+
+    from tfamt.config import replace
+    from tfamt.training import Trainer
+
+    config = replace(config, "training", steps=steps)
+    memory: dict[int, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        trainer: Trainer = Trainer(config, folder, tf.distribute.get_strategy())
+
+        def report(step: int, _: object) -> None:
+            memory[step] = megabytes_now()
+
+        trainer.train(_endless(_batch(config)), report=report, report_steps=max(steps // 10, 1))
+    early, late = min(memory), max(memory)
+    print(
+        f"{config.name}, batch {config.training.batch_size}: {memory[early]:.0f} MB after {early} steps, "
+        f"{memory[late]:.0f} MB after {late}",
+        flush=True,
+    )
+
+
+def _endless(batch: Batch) -> Iterator[Batch]:
+    while True:
+        yield batch
+
+
+def _batch(config: Config) -> Batch:
+    """Noise in the shapes of a training batch."""
+    import tensorflow as tf
+
+    training = config.training
+    shape = [training.batch_size, training.window_frames]
+    rolls = {
+        name: tf.cast(tf.random.uniform([*shape, 88]) < 0.05, tf.float32)
+        for name in {"pianoroll", "onset", *config.model.heads}
+    }
+    return {"spectrogram": tf.random.uniform([*shape, config.spectrogram.bins]), **rolls}
