@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipelines.benchmarks.train import multiply_adds
 from pipelines.made_recordings import make_recordings
 from pipelines.measuring import in_fresh_process, peak_megabytes, run_measured
 from tfamt import audio as audio_module
+from tfamt.config import Config, ModelConfig, replace
 from tfamt.errors import InputError
 from tfamt.labels import read_labels
 
@@ -91,6 +93,40 @@ def test_input_prints_both_rates_and_their_ratio(root: Path) -> None:
     by_clock, _, audio_seconds, peak = delivered
     assert audio_seconds == pytest.approx(2.048 * by_clock, rel=0.05)
     assert 100 < peak < 2000
+
+
+def test_train_prints_times_that_add_up(root: Path) -> None:
+    done = run("train", "--preset=tiny", "--batch_size=2", "--repeats=1", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert "GFLOP per CPU second" in done.stdout
+    rows = re.findall(r"^(\w+) +(-?[\d.]+) +(-?[\d.]+)$", done.stdout, re.MULTILINE)
+    wall = {part: float(seconds) for part, seconds, _ in rows}
+    assert list(wall) == ["input", "forward", "backward", "update", "step"]
+    assert wall["forward"] + wall["backward"] + wall["update"] == pytest.approx(
+        wall["step"], abs=2e-3
+    )
+    assert wall["forward"] > 0 and wall["step"] > 0
+
+
+def test_train_prints_the_memory_of_a_run(root: Path) -> None:
+    done = run("train", "--preset=tiny", "--batch_size=2", "--steps=20", cwd=root)
+    assert done.returncode == 0, done.stderr
+    found = re.fullmatch(r"tiny, batch 2: (\d+) MB after 2 steps, (\d+) MB after 20\n", done.stdout)
+    assert found is not None, done.stdout
+    assert 200 < int(found[1]) < 2000 and 200 < int(found[2]) < 2000
+
+
+def test_multiply_adds_by_hand() -> None:
+    settings = ModelConfig(channels=(4,), context_units=3, reconstruction=False)
+    config = replace(Config(model=settings), "training", window_frames=32)
+    pixels, half = 32 * 229, 16 * 114
+    unet = (
+        pixels * 9 * 1 * 4 + pixels * 9 * 4 * 4 + pixels * 1 * 4  # down: two convolutions, one around
+        + half * 4 * 4 * 4 + half * 4 * 16  # 2x2 with stride 2, and back
+        + pixels * 9 * 4 * 2 + pixels * 9 * 2 * 1  # up
+    )  # fmt: skip
+    lstm = 2 * 32 * (229 + 3) * 12
+    assert multiply_adds(config) == unet + lstm + 32 * 6 * 88
 
 
 @pytest.mark.parametrize(

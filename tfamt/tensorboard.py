@@ -112,7 +112,8 @@ def picture(array: Array) -> NDArray[np.uint8]:
     0 or less is black; 1 is white, or the largest value if that is above 1: probabilities can be compared.
     """
     bright = np.clip(array / max(float(array.max()), 1.0), 0.0, 1.0)
-    return np.round(bright.T[::-1, :, None] * 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.round(bright.T[::-1, :, None] * 255).astype(np.uint8)
+    return pixels
 
 
 def sound(notes: Notes, seconds: float) -> Array:
