@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Progress:
             self._bar = tqdm(total=steps, initial=first, unit="step", dynamic_ncols=True)
         self._reports_as_lines = self._bar is None or not sys.stdout.isatty()
 
-    def count(self, batches: Iterable[T]) -> Iterator[T]:
+    def count(self, batches: Iterable[T]) -> Generator[T, None, None]:
         """The same batches; a step counts as made when the next batch is asked for."""
         try:
             for step, batch in enumerate(batches, self.first):

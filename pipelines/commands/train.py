@@ -161,11 +161,11 @@ def train(
     profile = _steps_to_profile()
     if profile:
         batches = profiled(batches, trainer.step + 1, profile, run_dir / "logs")
-    batches = progress.count(readable(batches))
+    counted = progress.count(readable(batches))
     signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
     try:
         trainer.train(
-            batches,
+            counted,
             report=progress,
             validate=validate,
             is_over=lambda: share.is_chief and _is_over(trainer),
@@ -183,7 +183,7 @@ def train(
             fix="The last checkpoint is as it was. Look at these recordings, or lower --training_learning_rate.",
         ) from error
     finally:
-        batches.close()
+        counted.close()
     if share.count > 1:
         print(f"worker {share.index} of {share.count}: weights {trainer.checksum()}", flush=True)
     return 0
