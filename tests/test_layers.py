@@ -76,6 +76,14 @@ def test_mel_spectrogram_equals_plain_numpy() -> None:
     np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-6 * expected.max())
 
 
+def test_mel_without_fft_is_the_same() -> None:
+    waveform = np.random.default_rng(1).normal(0, 0.1, (2, 3000)).astype(np.float32)
+    by_fft = MelSpectrogram()(waveform).numpy()
+    by_matrix = MelSpectrogram(fourier="matrix")(waveform).numpy()
+    np.testing.assert_allclose(by_matrix, by_fft, rtol=1e-4, atol=1e-6 * by_fft.max())
+    assert MelSpectrogram(fourier="matrix").get_config()["fourier"] == "matrix"
+
+
 def test_mel_filters_of_slaneys_scale() -> None:
     # 3 filters from 0 to 1000 Hz, where the scale is linear: edges 0, 250, 500, 750, 1000 Hz, height 2 / width.
     filters = mel_filters(4000, 160, 3, 0.0, 1000.0)

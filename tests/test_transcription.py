@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from tfamt.backends import keras_backend
 from tfamt.config import Config, DecodingConfig, InferenceConfig, ModelConfig, SpectrogramConfig
 from tfamt.frames import FrameGrid
 from tfamt.model import build_model
@@ -57,7 +58,7 @@ def _transcriber() -> Transcriber:
         dense = model.get_layer("transcriber").get_layer(layer)
         kernel, bias = dense.get_weights()
         dense.set_weights([kernel * 40, bias])
-    return Transcriber(config, model.get_layer("transcriber"))
+    return Transcriber(config, keras_backend(config, model.get_layer("transcriber")))
 
 
 def test_notes_do_not_depend_on_blocks() -> None:

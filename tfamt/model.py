@@ -48,13 +48,17 @@ def build_model(config: Config) -> keras.Model:
     return keras.Model(spectrogram, outputs, name=config.name)
 
 
-def build_frontend(config: SpectrogramConfig) -> keras.Model:
+def build_frontend(config: SpectrogramConfig, *, fourier: str = "fft") -> keras.Model:
     """Waveform [batch, samples] at 16 kHz -> scaled spectrogram [batch, ceil(samples / hop), bins] in 0..1.
 
     One model serves the tf.data pipeline, transcription and export, so they cannot differ.
+
+    Args:
+      config: of the spectrogram.
+      fourier: "matrix" for runtimes without FFT (see `MelSpectrogram`).
     """
     waveform = keras.Input((None,), name="waveform")
-    spectrogram = spectrogram_layer(config)(waveform)
+    spectrogram = spectrogram_layer(config, fourier=fourier)(waveform)
     # A frame centred just behind the last sample is not part of the window.
     spectrogram = _CropToAudio(config.hop, name="crop")([spectrogram, waveform])
     if config.scaling == "minmax":
@@ -64,7 +68,7 @@ def build_frontend(config: SpectrogramConfig) -> keras.Model:
     return keras.Model(waveform, scaling(spectrogram), name="frontend")
 
 
-def spectrogram_layer(config: SpectrogramConfig) -> keras.layers.Layer:
+def spectrogram_layer(config: SpectrogramConfig, *, fourier: str = "fft") -> keras.layers.Layer:
     """The layer from waveform to unscaled spectrogram."""
     if config.kind == "cqt":
         return ConstantQ(
@@ -83,6 +87,7 @@ def spectrogram_layer(config: SpectrogramConfig) -> keras.layers.Layer:
         config.bins,
         config.low_hz,
         config.high_hz,
+        fourier,
         name="spectrogram",
     )
 
@@ -179,7 +184,8 @@ class _CropToAudio(keras.layers.Layer):
     def call(self, inputs: list[Any]) -> Any:
         spectrogram, waveform = inputs
         samples = keras.ops.shape(waveform)[1]
-        return spectrogram[:, : -(-samples // self.hop)]
+        # No division of a negative number: ONNX rounds that the other way.
+        return spectrogram[:, : (samples + self.hop - 1) // self.hop]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "hop": self.hop}

@@ -6,22 +6,16 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tfamt.audio import Audio, read_blocks
+from tfamt.backends import Array, Backend, keras_backend
 from tfamt.config import Config
 from tfamt.decoding import NoteDecoder
 from tfamt.frames import FrameGrid, windows
 from tfamt.notes import Notes, Row
 from tfamt.weights import load_transcriber, shipped_weights
-
-if TYPE_CHECKING:
-    import keras
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -29,12 +23,12 @@ class Frames:
     """What the network says about a stretch of a recording.
 
     Attributes:
-      spectrogram: float32 [frames, bins], the scaled input.
+      spectrogram: float32 [frames, bins], the scaled input; None if the backend does not tell.
       rolls: float32 [frames, 88] by head.
       seconds: how far into the recording the stretch reaches.
     """
 
-    spectrogram: Array
+    spectrogram: Array | None
     rolls: dict[str, Array]
     seconds: float
 
@@ -44,25 +38,13 @@ class Transcriber:
 
     Args:
       config: of the model.
-      model: U-net 1 with its heads: spectrogram -> {head: roll}.
+      backend: runs the network.
     """
 
-    def __init__(self, config: Config, model: keras.Model):
-        import tensorflow as tf
-
-        from tfamt.model import build_frontend
-
+    def __init__(self, config: Config, backend: Backend):
         self.config = config
         self.grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
-        frontend = build_frontend(config.spectrogram)
-        samples = config.inference.window_frames * config.spectrogram.hop
-
-        @tf.function(input_signature=[tf.TensorSpec([1, samples], tf.float32)])
-        def infer(waveform: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-            scaled = frontend(waveform)
-            return scaled, model(scaled, training=False)
-
-        self._infer = infer
+        self._infer = backend
 
     @classmethod
     def load(cls, weights: str | os.PathLike[str] | None = None) -> Transcriber:
@@ -71,7 +53,8 @@ class Transcriber:
         Raises:
           InputError: the file is not a weights file.
         """
-        return cls(*load_transcriber(weights or shipped_weights()))
+        config, model = load_transcriber(weights or shipped_weights())
+        return cls(config, keras_backend(config, model))
 
     def transcribe(
         self,
@@ -111,13 +94,10 @@ class Transcriber:
         for waveform, first, count in cut_windows(
             blocks, self.grid, inference.window_frames, inference.margin_frames
         ):
-            spectrogram, rolls = self._infer(waveform[None])
             kept = slice(inference.margin_frames, inference.margin_frames + count)
-            yield Frames(
-                spectrogram[0, kept].numpy(),
-                {name: roll[0, kept].numpy() for name, roll in rolls.items()},
-                float(self.grid.time_of(first + count)),
-            )
+            outputs = {name: array[0, kept] for name, array in self._infer(waveform[None]).items()}
+            spectrogram = outputs.pop("spectrogram", None)
+            yield Frames(spectrogram, outputs, float(self.grid.time_of(first + count)))
 
 
 def cut_windows(

@@ -259,6 +259,7 @@ def _validation(config: Config, stored: list[Stored]) -> Any:
             )
         return None
     from pipelines.validation import first_minutes, first_window, mean_scores
+    from tfamt.backends import keras_backend
     from tfamt.evaluation import score
     from tfamt.model import build_model
     from tfamt.notes import Notes
@@ -275,7 +276,7 @@ def _validation(config: Config, stored: list[Stored]) -> Any:
     chosen = first_minutes(stored, _VALIDATION_MINUTES.value)
     # A model of its own: the one in training keeps its weights while their averages are tried.
     model = build_model(config)
-    transcriber = Transcriber(config, model.get_layer("transcriber"))
+    transcriber = Transcriber(config, keras_backend(config, model.get_layer("transcriber")))
 
     excerpt = first_window(config, chosen[0])
 

@@ -16,6 +16,9 @@ class MelSpectrogram(keras.layers.Layer):
 
     Periodic Hann window, reflect padding so that frame t is centred on sample t * hop, power 2, Slaney's Mel scale
     with filters of unit area: the spectrogram of Cheuk et al. (ICPR 2020) as nnAudio computes it.
+
+    `fourier` is "fft", or "matrix" for runtimes that have no FFT: a product with the matrix of the transform, at many
+    times the arithmetic.
     """
 
     def __init__(
@@ -26,6 +29,7 @@ class MelSpectrogram(keras.layers.Layer):
         bins: int = 229,
         low_hz: float = 30.0,
         high_hz: float = 8000.0,
+        fourier: str = "fft",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -35,16 +39,21 @@ class MelSpectrogram(keras.layers.Layer):
         self.bins = bins
         self.low_hz = low_hz
         self.high_hz = high_hz
+        self.fourier = fourier
         self._filters = mel_filters(sample_rate, window, bins, low_hz, high_hz).T
 
     def call(self, waveform: tf.Tensor) -> tf.Tensor:
         frames = tf.signal.frame(pad_reflect(waveform, self.window // 2), self.window, self.hop)
-        spectrum = tf.signal.rfft(frames * tf.signal.hann_window(self.window))
-        power = tf.math.real(spectrum) ** 2 + tf.math.imag(spectrum) ** 2
+        if self.fourier == "matrix":
+            cosine, sine = windowed_fourier_matrices(self.window)
+            power = tf.matmul(frames, cosine) ** 2 + tf.matmul(frames, sine) ** 2
+        else:
+            spectrum = tf.signal.rfft(frames * tf.signal.hann_window(self.window))
+            power = tf.math.real(spectrum) ** 2 + tf.math.imag(spectrum) ** 2
         return tf.matmul(power, self._filters)
 
     def get_config(self) -> dict[str, Any]:
-        names = ("sample_rate", "window", "hop", "bins", "low_hz", "high_hz")
+        names = ("sample_rate", "window", "hop", "bins", "low_hz", "high_hz", "fourier")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
@@ -56,6 +65,15 @@ def pad_reflect(waveform: tf.Tensor, reach: int) -> tf.Tensor:
     missing = tf.maximum(reach + 1 - tf.shape(waveform)[1], 0)
     waveform = tf.pad(waveform, [[0, 0], [0, missing]])
     return tf.pad(waveform, [[0, 0], [reach, reach]], mode="REFLECT")
+
+
+def windowed_fourier_matrices(window: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Hann window and discrete Fourier transform in one: cosines and sines, float32 [window, window // 2 + 1]."""
+    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(window) / window)
+    # The angle's whole turns are taken off while the numbers are still exact.
+    turns = np.outer(np.arange(window), np.arange(window // 2 + 1)) % window / window
+    waves = hann[:, None] * np.exp(2j * np.pi * turns)
+    return waves.real.astype(np.float32), waves.imag.astype(np.float32)
 
 
 def mel_filters(

@@ -34,7 +34,9 @@ class UpsampleLike(keras.layers.Layer):
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         x, reference = inputs
-        enlarged = tf.nn.depth_to_space(tf.matmul(x, tf.convert_to_tensor(self.kernel)), 2)
+        # As a convolution, since a product of 4 by 2 axes loses its rank on the way to OpenVINO.
+        kernel = tf.convert_to_tensor(self.kernel)[None, None]
+        enlarged = tf.nn.depth_to_space(tf.nn.conv2d(x, kernel, 1, "VALID"), 2)
         missing = tf.maximum(tf.shape(reference)[1:3] - tf.shape(enlarged)[1:3], 0)
         enlarged = tf.pad(enlarged, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
         enlarged.set_shape([x.shape[0], reference.shape[1], reference.shape[2], self.channels])

@@ -1,0 +1,52 @@
+"""What can run a network: the one thing that transcription asks of it.
+
+A backend takes windows of waveform and gives what the network says about them. `tfamt.transcription` cuts the windows
+and decodes the notes, the same for all backends: this process (`keras_backend`), a server (`tfamt.serving_client`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfamt.config import Config
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+Array = NDArray[np.float32]
+Backend: TypeAlias = Callable[[Array], dict[str, Array]]
+"""Windows, float32 [batch, samples] at the model's rate -> what belongs to their frames, float32 [batch, frames, ...].
+
+By name: every head of the model ([..., 88], probabilities), and "spectrogram" ([..., bins], the scaled input) if the
+backend can tell.
+"""
+
+
+def keras_backend(config: Config, model: keras.Model) -> Backend:
+    """Runs a model in this process.
+
+    Args:
+      config: of the model.
+      model: U-net 1 with its heads: spectrogram -> {head: roll}.
+    """
+    import tensorflow as tf
+
+    from tfamt.model import build_frontend
+
+    frontend = build_frontend(config.spectrogram)
+    samples = config.inference.window_frames * config.spectrogram.hop
+
+    @tf.function(input_signature=[tf.TensorSpec([None, samples], tf.float32)])
+    def infer(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        spectrogram = frontend(waveform)
+        return {"spectrogram": spectrogram, **model(spectrogram, training=False)}
+
+    def backend(waveform: Array) -> dict[str, Array]:
+        return {name: array.numpy() for name, array in infer(waveform).items()}
+
+    return backend
