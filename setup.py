@@ -78,13 +78,14 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["tfamt", "tfamt.*", "pipelines", "pipelines.*"]),
-    package_data={"tfamt": ["py.typed", "models/*.npz", "models/*.json"]},
+    package_data={"tfamt": ["py.typed", "models/*.npz", "models/*.md"]},
     install_requires=BASE,
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [
             "tfamt-benchmark = pipelines.commands.benchmark:cli",
             "tfamt-evaluate = tfamt.commands.evaluate:cli",
+            "tfamt-export = tfamt.commands.export:cli",
             "tfamt-prepare = pipelines.commands.prepare:cli",
             "tfamt-train = pipelines.commands.train:cli",
             "tfamt-transcribe = tfamt.commands.transcribe:cli",

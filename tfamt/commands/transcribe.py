@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the results; made if missing.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
+_SERVER = flags.DEFINE_string(
+    "server",
+    None,
+    "Let a model run on a server with TensorFlow Serving: grpc://HOST:PORT/MODEL or http://HOST:PORT/MODEL.",
+)
+_SERVER_TIMEOUT = flags.DEFINE_float(
+    "server_timeout", 60.0, "Seconds to wait for each answer of --server.", lower_bound=0.1
+)
 _PROGRAM = flags.DEFINE_integer("program", 0, "General MIDI program of the track.", 0, 127)
 _CSV = flags.DEFINE_bool("csv", False, "Also write the notes as .csv.")
 _JSON = flags.DEFINE_bool("json", False, "Also write the notes, and how they were made, as .json.")
@@ -52,15 +60,18 @@ def main(argv: list[str]) -> int:
     recordings = [Path(name) for name in argv[1:]]
     if not recordings:
         raise InputError("no recording was given", fix="Usage: bin/transcribe RECORDING ...")
+    if _SERVER.value and (_WEIGHTS.value or _PNG.value):
+        raise InputError(
+            "--server goes without --weights, since the server has its own, and without --png, since it sends no "
+            "spectrogram"
+        )
     jobs, problems = plan(recordings)
     for problem in problems:
         report(problem)
     failed = len(problems)
     if not jobs:
         return 1
-    from tfamt.transcription import Transcriber
-
-    transcriber = Transcriber.load(_WEIGHTS.value)
+    transcriber = _load_transcriber()
     for number, job in enumerate(jobs, start=1):
         try:
             notes = _transcribe(
@@ -71,6 +82,16 @@ def main(argv: list[str]) -> int:
             report(error)
             failed += 1
     return 1 if failed else 0
+
+
+def _load_transcriber() -> Transcriber:
+    if _SERVER.value:
+        from tfamt.serving_client import remote_transcriber
+
+        return remote_transcriber(_SERVER.value, timeout=_SERVER_TIMEOUT.value)
+    from tfamt.transcription import Transcriber
+
+    return Transcriber.load(_WEIGHTS.value)
 
 
 def plan(recordings: list[Path]) -> tuple[list[Job], list[InputError]]:

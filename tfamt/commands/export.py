@@ -1,0 +1,57 @@
+"""Makes of a model something that runs without this package.
+
+Usage: bin/export [--weights=FILE] OUTPUT
+
+Formats:
+  savedmodel  OUTPUT is a folder; the next free version is written into it (OUTPUT/1, OUTPUT/2, ...), as TensorFlow
+              Serving wants it. From waveform, or 16-bit wav files, to named outputs.
+  onnx        OUTPUT is a file for ONNX Runtime, from waveform to named outputs.
+  litert      OUTPUT is a file for LiteRT (TensorFlow Lite), from one window of waveform to named outputs. Not for
+              models with an LSTM.
+
+What is written has been loaded again and gave the same as the model here, within 1e-5, on a recording and on silence.
+docs/serving.md says how to use it.
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from tfamt.commands.app import run
+from tfamt.errors import InputError
+
+_WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
+_FORMAT = flags.DEFINE_enum("format", "savedmodel", ["savedmodel", "onnx", "litert"], "See above.")
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite",
+    False,
+    "Whether an existing file may be replaced. Versions of a SavedModel never are.",
+)
+
+
+def main(argv: list[str]) -> int:
+    """The command; returns its exit code."""
+    if len(argv) != 2:
+        raise InputError(
+            f"one output must be named. Received: {' '.join(argv[1:]) or 'nothing'}",
+            fix="Usage: bin/export [flags] OUTPUT",
+        )
+    if _FORMAT.value == "savedmodel":
+        from tfamt.export import export_saved_model
+
+        exported = export_saved_model(argv[1], _WEIGHTS.value)
+    else:
+        from tfamt.export_files import EXPORTERS
+
+        exported = EXPORTERS[_FORMAT.value](argv[1], _WEIGHTS.value, overwrite=_OVERWRITE.value)
+    print(f"{exported.path}: differs from the model here by {exported.difference:.1g} at most")
+    return 0
+
+
+def cli() -> None:
+    """Entry point of the console script."""
+    run(main)
+
+
+if __name__ == "__main__":
+    cli()

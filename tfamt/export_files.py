@@ -1,0 +1,187 @@
+"""A model as one file for a runtime other than TensorFlow: ONNX Runtime or LiteRT, from waveform to rolls.
+
+The front-end is inside. Where the spectrogram needs an FFT, which these runtimes lack, a product with the matrix of the
+Fourier transform stands for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfamt.config import Config
+from tfamt.errors import InputError
+from tfamt.export import Arrays, Exported, compare, probes, python_outputs
+from tfamt.targets import check_target, new_file
+from tfamt.weights import load_model, shipped_weights
+
+Runner = Callable[[NDArray[np.float32]], dict[str, NDArray[Any]]]
+TOLERANCE = 1e-3
+"""How far probabilities may lie from the model's. Every runtime sums in another order, and the spectrogram of the model
+in the package reaches down to where rounding is all there is, 160 dB below the loudest bin."""
+NOISE = 1e-3
+"""Level of a room's noise, 60 dB below full scale: where there is any, rounding is not heard."""
+OPSET = 17
+"""Of the ONNX standard; ONNX Runtime has known it since 1.12 (2022)."""
+
+
+def export_onnx(
+    output: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    overwrite: bool = False,
+) -> Exported:
+    """Writes an ONNX file: waveform [batch, samples] -> the outputs of `serving_default`, batch and length free.
+
+    Args:
+      output: the file.
+      weights: a weights file; the model in the package if not given.
+      overwrite: whether an existing file may be replaced.
+
+    Raises:
+      InputError: the weights cannot be used, the file cannot be written, the packages of the extra "serving" are
+        missing, or the file gives something else than the model.
+    """
+    return _export(output, weights, _to_onnx, run_onnx, overwrite)
+
+
+def export_litert(
+    output: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    overwrite: bool = False,
+) -> Exported:
+    """Writes a LiteRT file of built-in operations: waveform [1, samples of a window] -> outputs of `serving_default`.
+
+    Args and errors are those of `export_onnx`; models with an LSTM are refused too.
+    """
+    return _export(output, weights, _to_litert, run_litert, overwrite)
+
+
+EXPORTERS = {"onnx": export_onnx, "litert": export_litert}
+
+
+def _export(
+    output: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None,
+    convert: Callable[[Config, Any], bytes],
+    runner: Callable[[bytes], Runner],
+    overwrite: bool,
+) -> Exported:
+    check_target(output, overwrite=overwrite)
+    config, model = load_model(weights or shipped_weights())
+    content = convert(config, model)
+    run = runner(content)
+    difference = 0.0
+    for name, waveform in _windows(config).items():
+        expected: Arrays = python_outputs(config, model, waveform)
+        difference = max(difference, compare(run(waveform), expected, name, TOLERANCE))
+    with new_file(output, overwrite=overwrite) as temporary:
+        temporary.write_bytes(content)
+    return Exported(Path(output), difference)
+
+
+def _windows(config: Config) -> dict[str, NDArray[np.float32]]:
+    """The recording, in a room that is not silent, and silence, as one window each: float32 [1, samples]."""
+    samples = window_samples(config)
+    windows = {
+        name: np.resize(waveform[:1], (1, samples))
+        for name, waveform in probes(config.spectrogram.sample_rate).items()
+    }
+    noise = np.random.default_rng(0).normal(0.0, NOISE, samples)
+    windows["recording"] += noise.astype(np.float32)
+    return windows
+
+
+def window_samples(config: Config) -> int:
+    """How long a window of the model is."""
+    return config.inference.window_frames * config.spectrogram.hop
+
+
+def _to_onnx(config: Config, model: Any) -> bytes:
+    from tfamt.serving_graph import waveform_function
+
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise _missing("tf2onnx") from error
+    function = waveform_function(config, model.get_layer("transcriber"), fourier="matrix")
+    with _quiet("tf2onnx"):
+        converted, _ = tf2onnx.convert.from_function(
+            function, input_signature=function.input_signature, opset=OPSET
+        )
+    content: bytes = converted.SerializeToString()
+    return content
+
+
+def run_onnx(content: bytes) -> Runner:
+    """An ONNX file's content as a function from waveform to named outputs."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise _missing("onnxruntime") from error
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return lambda waveform: dict(
+        zip(names, session.run(names, {"waveform": waveform}), strict=True)
+    )
+
+
+def _to_litert(config: Config, model: Any) -> bytes:
+    import tensorflow as tf
+
+    from tfamt.serving_graph import frozen, waveform_function
+
+    if config.model.context == "bilstm":
+        raise InputError(
+            "LiteRT has no operations for the loop of an LSTM. Received: model_context=bilstm",
+            fix="Choose another format, or a model with another context.",
+        )
+    network = model.get_layer("transcriber")
+    shape = (1, window_samples(config))
+    function = waveform_function(config, network, fourier="matrix", shape=shape)
+    constant = tf.function(frozen(function), input_signature=function.input_signature)
+    module = tf.Module()
+    module.function = constant
+    # Only from a SavedModel do inputs and outputs keep their names.
+    with tempfile.TemporaryDirectory(prefix="tfamt-") as folder:
+        tf.saved_model.save(module, folder, signatures=constant)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        content: bytes = converter.convert()
+    return content
+
+
+def run_litert(content: bytes) -> Runner:
+    """A LiteRT file's content as a function from one window of waveform to named outputs."""
+    import tensorflow as tf
+
+    signature = tf.lite.Interpreter(model_content=content).get_signature_runner()
+    return lambda waveform: dict(signature(waveform=waveform))
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """A package that reports its steps as warnings."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _missing(package: str) -> InputError:
+    return InputError(
+        f"{package} is not installed",
+        fix="Install what serving needs: pip install 'tfamt[serving]'",
+    )
