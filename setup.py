@@ -51,12 +51,14 @@ EXTRAS = {
         "indexed_gzip>=1.9",
     ],
     # Running exported models elsewhere. The gRPC stubs of TensorFlow Serving would bring `tensorflow` over
-    # `tensorflow-cpu`, see above; they work without it:
+    # `tensorflow-cpu`, see above; they work without it (the scripts in bin/ install them so):
     #   pip install --no-deps tensorflow-serving-api==2.17.1
     "serving": [
+        "grpcio>=1.60",
         "onnx>=1.16,<1.18",
         "onnxruntime>=1.18",
         "openvino>=2025.0",
+        "requests>=2.31",
         "tf2onnx>=1.17",
     ],
     "test": [

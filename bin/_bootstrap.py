@@ -154,6 +154,10 @@ def install(extras, lock):
             "putting TensorFlow for GPUs in place",
             lock,
         )
+    if "serving" in extras:
+        # It asks for `tensorflow`, but works with tensorflow-cpu.
+        name = "tensorflow-serving-api==" + version_of("tensorflow-cpu")
+        step([*pip, "--no-deps", name], "adding the protocol of TensorFlow Serving", lock)
     with open(MARKER + ".new", "w") as file:
         file.write(fingerprint() + "\n" + ",".join(sorted(extras)) + "\n")
     os.replace(MARKER + ".new", MARKER)

@@ -170,7 +170,7 @@ class RestChannel:
         return parse_json(content, answers)
 
     def _post(self, body: bytes, limit: int) -> tuple[int, bytes]:
-        """Status and content of the answer, which may neither be longer than `limit` nor take longer than the timeout."""
+        """Status and content of the answer; neither longer than `limit` nor later than the timeout."""
         import requests
         import urllib3
 
