@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -213,9 +214,24 @@ def _save(config: Config, model: keras.Model, folder: Path) -> None:
 
     module = ServingModule(config, model)
     try:
-        tf.saved_model.save(module, os.fspath(folder), signatures=module.functions)
+        with quiet("absl", "tensorflow"):
+            tf.saved_model.save(module, os.fspath(folder), signatures=module.functions)
     except (OSError, tf.errors.OpError) as error:
         raise _unwritable(folder.parent, error) from error
+
+
+@contextmanager
+def quiet(*names: str) -> Iterator[None]:
+    """Loggers of packages that report every step as if it were news."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager

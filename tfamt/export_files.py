@@ -6,11 +6,9 @@ Fourier transform stands for it.
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 
 from tfamt.config import Config
 from tfamt.errors import InputError
-from tfamt.export import Arrays, Exported, compare, probes, python_outputs
+from tfamt.export import Arrays, Exported, compare, probes, python_outputs, quiet
 from tfamt.targets import check_target, new_file
 from tfamt.weights import load_model, shipped_weights
 
@@ -114,7 +112,7 @@ def _to_onnx(config: Config, model: Any) -> bytes:
     except ImportError as error:
         raise _missing("tf2onnx") from error
     function = waveform_function(config, model.get_layer("transcriber"), fourier="matrix")
-    with _quiet("tf2onnx"):
+    with quiet("tf2onnx"):
         converted, _ = tf2onnx.convert.from_function(
             function, input_signature=function.input_signature, opset=OPSET
         )
@@ -152,7 +150,7 @@ def _to_litert(config: Config, model: Any) -> bytes:
     module = tf.Module()
     module.function = constant
     # Only from a SavedModel do inputs and outputs keep their names.
-    with tempfile.TemporaryDirectory(prefix="tfamt-") as folder:
+    with tempfile.TemporaryDirectory(prefix="tfamt-") as folder, quiet("absl", "tensorflow"):
         tf.saved_model.save(module, folder, signatures=constant)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -166,18 +164,6 @@ def run_litert(content: bytes) -> Runner:
 
     signature = tf.lite.Interpreter(model_content=content).get_signature_runner()
     return lambda waveform: dict(signature(waveform=waveform))
-
-
-@contextlib.contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """A package that reports its steps as warnings."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _missing(package: str) -> InputError:

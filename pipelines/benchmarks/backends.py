@@ -1,0 +1,113 @@
+"""How fast the network runs in TensorFlow, in OpenVINO and in ONNX Runtime, on one window after another.
+
+Usage: bin/benchmark backends [flags]
+
+Runs the model of --weights, or a preset's with random weights, on windows of noise, in turns, and prints the medians of
+wall time and CPU time, and those of the ratios to TensorFlow. Needs the packages of the extra "serving".
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from absl import flags
+
+from tfamt.errors import InputError
+
+_WEIGHTS = flags.DEFINE_string("weights", None, "Weights file. Default: the model in the package.")
+_PRESET = flags.DEFINE_string("preset", None, "Instead of --weights: a preset, random weights.")
+_BATCH = flags.DEFINE_integer("batch_size", 1, "Windows at once.", 1)
+_REPEATS = flags.DEFINE_integer("repeats", 15, "Turns, after two that are not counted.", 2)
+
+Runner: TypeAlias = Callable[[Any], object]
+Times: TypeAlias = list[tuple[float, float]]
+
+
+def main(argv: list[str]) -> int:
+    """Measures and prints; returns the exit code."""
+    if argv[1:]:
+        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    if _WEIGHTS.value and _PRESET.value:
+        raise InputError("--weights and --preset exclude each other")
+    with tempfile.TemporaryDirectory() as folder:
+        config, runners = _runners(_weights(folder), folder)
+        samples = config.inference.window_frames * config.spectrogram.hop
+        seconds = _BATCH.value * samples / config.spectrogram.sample_rate
+        waveform = np.random.default_rng(0).normal(0, 0.1, (_BATCH.value, samples))
+        times = in_turns(runners, waveform.astype(np.float32), _REPEATS.value)
+    print(f"{config.name}, {_BATCH.value} x {samples} samples, medians of {_REPEATS.value} turns")
+    print("runtime        wall ms   CPU ms  x real time  wall/TF  CPU/TF")
+    for name in runners:
+        wall, cpu = (statistics.median(column) for column in zip(*times[name], strict=True))
+        pairs = list(zip(times[name], times["TensorFlow"], strict=True))
+        ratios = [statistics.median(a[i] / b[i] for a, b in pairs) for i in (0, 1)]
+        print(
+            f"{name:12s}  {1000 * wall:8.1f} {1000 * cpu:8.1f} {seconds / wall:12.0f} "
+            f"{ratios[0]:8.2f} {ratios[1]:7.2f}"
+        )
+    return 0
+
+
+def in_turns(runners: dict[str, Runner], waveform: Any, repeats: int) -> dict[str, Times]:
+    """Wall and CPU seconds of each runner, one after the other, so that what else the machine does hits all alike."""
+    times: dict[str, Times] = {name: [] for name in runners}
+    for turn in range(repeats + 2):
+        for name, run in runners.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            run(waveform)
+            if turn >= 2:
+                times[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    return times
+
+
+def _weights(folder: str) -> str:
+    from tfamt.weights import save_weights, shipped_weights
+
+    if not _PRESET.value:
+        return str(_WEIGHTS.value or shipped_weights())
+    from tfamt.model import build_model
+    from tfamt.presets import preset
+    from tfamt.weights import named_weights
+
+    config = preset(_PRESET.value)
+    weights = named_weights(build_model(config))
+    path = str(Path(folder, "random.npz"))
+    save_weights(path, config, {name: np.asarray(value) for name, value in weights.items()})
+    return path
+
+
+def _runners(weights: str, folder: str) -> tuple[Any, dict[str, Runner]]:
+    """The config, and a function from waveform to anything for each runtime."""
+    from tfamt.backends import keras_backend
+    from tfamt.export import export_saved_model
+    from tfamt.export_files import export_onnx, run_onnx
+    from tfamt.weights import load_transcriber
+
+    config, model = load_transcriber(weights)
+    saved = export_saved_model(Path(folder, "saved"), weights).path
+    onnx = export_onnx(Path(folder, "model.onnx"), weights).path
+    return config, {
+        "TensorFlow": keras_backend(config, model),
+        "OpenVINO": _openvino(saved),
+        "ONNX Runtime": run_onnx(onnx.read_bytes()),
+    }
+
+
+def _openvino(folder: Path) -> Runner:
+    try:
+        import openvino
+    except ImportError as error:
+        raise InputError(
+            "OpenVINO is not installed", fix="Install it: pip install 'tfamt[serving]'"
+        ) from error
+    core = openvino.Core()
+    # Its default on processors that advertise bfloat16 is to use it.
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(core.read_model(folder), "CPU", settings)
+    return lambda waveform: compiled([waveform])
