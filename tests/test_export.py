@@ -344,6 +344,22 @@ def test_openvino_reads_the_folder(exported: Path, music: np.ndarray) -> None:
             np.testing.assert_allclose(outputs[name], value, rtol=0, atol=1e-4)
 
 
+def test_openvino_runs_lstms_of_any_length(
+    paper: Path, paper_export: Exported, music: np.ndarray
+) -> None:
+    openvino = pytest.importorskip("openvino", reason="needs the extra serving: OpenVINO")
+    core = openvino.Core()
+    compiled = core.compile_model(
+        core.read_model(paper_export.path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    config, model = load_model(paper)
+    for samples in (30_000, 20_000, 30_000):
+        waveform = music[None, :samples]
+        value = model(build_frontend(config.spectrogram)(waveform), training=False)["pianoroll"]
+        outputs = {port.any_name: value for port, value in compiled([waveform]).items()}
+        np.testing.assert_allclose(outputs["pianoroll"], value, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("source", ["package", "paper"])
 def test_onnx_runtime(source: str, paper: Path, music: np.ndarray, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra serving: onnxruntime")
