@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tfamt.audio import read
 from tfamt.backends import keras_backend
-from tfamt.config import Config
+from tfamt.config import Config, replace
 from tfamt.errors import InputError
 from tfamt.export import Exported, check_parity, export_saved_model, load_signatures
 from tfamt.export_files import export_litert, export_onnx
@@ -74,7 +74,8 @@ def paper_export(paper: Path, tmp_path_factory: pytest.TempPathFactory) -> Expor
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a small network in the shape of the paper's: Mel, LSTMs, reconstruction, second pass."""
-    return weights_file(tmp_path_factory.mktemp("paper") / "paper.npz", preset("tiny"))
+    config = replace(preset("tiny"), "spectrogram", window=512, bins=64)
+    return weights_file(tmp_path_factory.mktemp("paper") / "paper.npz", config)
 
 
 @functools.cache
@@ -252,6 +253,12 @@ def test_what_is_no_wav_file_is_refused(signatures: dict, content: bytes) -> Non
         signatures["from_wav_bytes"](content=tf.constant([content]))
 
 
+def test_wav_files_without_samples_are_refused(signatures: dict) -> None:
+    for samples, rate in ((0, 16000), (1, 44100)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="no samples"):
+            signatures["from_wav_bytes"](content=tf.constant([wav(np.zeros((samples, 1)), rate)]))
+
+
 def test_wav_files_with_absurd_rates_are_refused(signatures: dict) -> None:
     for rate in (1, 2**31 - 1):
         with pytest.raises(tf.errors.InvalidArgumentError, match="sample rate"):
@@ -367,14 +374,14 @@ def test_onnx_runtime(source: str, paper: Path, music: np.ndarray, tmp_path: Pat
     both = np.stack([music, music[::-1]])[:, :60_001]
     file = tmp_path / "model.onnx"
     if source == "package":
+        export_onnx(file)
         value = expected(both)
-        done = export("--format=onnx", file)
-        assert done.returncode == 0, done.stderr
     else:
+        done = export("--format=onnx", "--weights", paper, file)
+        assert done.returncode == 0, done.stderr
         config, model = load_model(paper)
         outputs = model(build_frontend(config.spectrogram)(both), training=False)
         value = {"pianoroll": outputs["pianoroll"].numpy()}
-        export_onnx(file, paper)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(names, {"waveform": both}), strict=True))

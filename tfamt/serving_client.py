@@ -108,14 +108,15 @@ class ServingClient:
         self, signature: str, inputs: Mapping[str, Any], answers: Mapping[str, Answer]
     ) -> dict[str, Any]:
         """`Channel.predict`, asked again if the server is away for a moment."""
-        wait = FIRST_WAIT
-        for attempt in range(self._retries + 1):
+        wait, attempts = FIRST_WAIT, 0
+        while True:
+            attempts += 1
             try:
                 return self._channel.predict(signature, inputs, answers)
             except TemporaryError as error:
-                if attempt == self._retries:
+                if attempts > self._retries:
                     raise InputError(
-                        f"the server does not answer ({brief(error)}), tried {attempt + 1} times",
+                        f"the server does not answer ({brief(error)}), tried {attempts} times",
                         path=self.address,
                         fix="Check that it runs and that the address is right.",
                     ) from error
@@ -123,7 +124,6 @@ class ServingClient:
                 raise InputError(error.problem, path=self.address, fix=error.fix) from error
             time.sleep(wait)
             wait *= 2
-        raise AssertionError("not reached")
 
     def _wrong(self, what: str) -> InputError:
         return InputError(

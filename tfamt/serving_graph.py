@@ -123,9 +123,11 @@ def decode_wav(content: tf.Tensor, sample_rate: int) -> tf.Tensor:
     known = tf.logical_and(rate >= MIN_SAMPLE_RATE, rate <= MAX_SAMPLE_RATE)
     with tf.control_dependencies([tf.debugging.Assert(known, ["no usable sample rate:", rate])]):
         mono = tf.reduce_mean(samples, axis=1)
-    return tf.cond(
+    waveform = tf.cond(
         tf.equal(rate, sample_rate), lambda: mono, lambda: resample(mono, rate, sample_rate)
     )
+    with tf.control_dependencies([tf.debugging.Assert(tf.size(waveform) > 0, ["no samples"])]):
+        return tf.identity(waveform)
 
 
 def resample(waveform: tf.Tensor, rate: tf.Tensor, target: int) -> tf.Tensor:
