@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -145,11 +146,10 @@ class RestChannel:
     """
 
     def __init__(self, origin: str, model: str, timeout: float):
-        import requests
-
         self._url = f"{origin}/v1/models/{model}:predict"
         self._timeout = timeout
-        self._session = requests.Session()
+        # Several recordings may be under way; sessions are not made for several threads.
+        self._sessions = threading.local()
 
     def predict(
         self, signature: str, inputs: Mapping[str, Any], answers: Mapping[str, Answer]
@@ -174,9 +174,11 @@ class RestChannel:
         import requests
         import urllib3
 
+        if not hasattr(self._sessions, "own"):
+            self._sessions.own = requests.Session()
         deadline = time.monotonic() + self._timeout
         try:
-            with self._session.post(
+            with self._sessions.own.post(
                 self._url,
                 data=body,
                 headers={"Content-Type": "application/json"},
