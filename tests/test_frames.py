@@ -1,12 +1,10 @@
-"""Samples, frames, seconds and windows."""
+"""Samples, frames and seconds."""
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
-from tfamt.frames import FrameGrid, Window, windows
+from tfamt.frames import FrameGrid
 
 GRID = FrameGrid(16000, 512)
 
@@ -31,19 +29,3 @@ def test_rate_that_is_no_whole_number_does_not_drift() -> None:
     frames = grid.num_frames(22050 * 3600)
     assert frames == 310_079
     assert abs(float(grid.time_of(frames - 1)) - 3600.0) < 256 / 22050
-
-
-def test_windows_tile_the_recording() -> None:
-    first = list(itertools.islice(windows(10, 2), 3))
-    assert first == [Window(-2, 10, 2, 8), Window(4, 10, 2, 8), Window(10, 10, 2, 8)]
-    kept = [
-        frame
-        for window in itertools.islice(windows(640, 32), 5)
-        for frame in range(window.start + window.keep_from, window.start + window.keep_to)
-    ]
-    assert kept == list(range(5 * 576))
-
-
-def test_margins_that_leave_nothing() -> None:
-    with pytest.raises(ValueError, match="Received: 5 of 10"):
-        next(windows(10, 5))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from tfamt.backends import keras_backend
+from tfamt.backends import Backend, keras_backend
 from tfamt.config import Config, DecodingConfig, InferenceConfig, ModelConfig, SpectrogramConfig
-from tfamt.frames import FrameGrid
 from tfamt.model import build_model
-from tfamt.transcription import Frames, Transcriber, cut_windows
-
-GRID = FrameGrid(16000, 512)
+from tfamt.transcription import Frames, Transcriber
 
 
 def _blocks(waveform: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -21,21 +21,8 @@ def _blocks(waveform: np.ndarray, size: int) -> Iterator[np.ndarray]:
         yield waveform[start : start + size]
 
 
-@pytest.mark.parametrize("length", [1, 511, 512, 513, 4 * 512, 6 * 512, 6 * 512 + 1, 100_000])
-@pytest.mark.parametrize("size", [97, 5000, 10**6])
-def test_windows_hold_what_they_should(length: int, size: int) -> None:
-    waveform = np.arange(1, length + 1, dtype=np.float32)
-    padded = np.pad(waveform, (2 * 512, 20 * 512))
-    next_frame = 0
-    for window, first, count in cut_windows(_blocks(waveform, size), GRID, 10, 2):
-        assert first == next_frame
-        # The kept frames begin two frames into the window, which begins two frames before them.
-        np.testing.assert_array_equal(window, padded[first * 512 : first * 512 + 10 * 512])
-        next_frame += count
-    assert next_frame == GRID.num_frames(length)
-
-
-def _transcriber() -> Transcriber:
+@functools.cache
+def _model() -> tuple[Config, Backend]:
     config = Config(
         name="test",
         spectrogram=SpectrogramConfig(scaling="peak"),
@@ -58,16 +45,101 @@ def _transcriber() -> Transcriber:
         dense = model.get_layer("transcriber").get_layer(layer)
         kernel, bias = dense.get_weights()
         dense.set_weights([kernel * 40, bias])
-    return Transcriber(config, keras_backend(config, model.get_layer("transcriber")))
+    return config, keras_backend(config, model.get_layer("transcriber"))
 
 
-def test_notes_do_not_depend_on_blocks() -> None:
-    transcriber = _transcriber()
-    waveform = np.random.default_rng(1).normal(0, 0.1, 16000 * 20).astype(np.float32)
-    whole = transcriber.transcribe(waveform, sample_rate=16000)
+def _transcriber(batch: int = 1) -> Transcriber:
+    return Transcriber(*_model(), batch=batch)
+
+
+def _noise(seconds: float, rate: int = 16000) -> np.ndarray:
+    return np.random.default_rng(1).normal(0, 0.1, round(rate * seconds)).astype(np.float32)
+
+
+def test_notes_do_not_depend_on_blocks_or_batches() -> None:
+    waveform = _noise(20)
+    whole = _transcriber().transcribe(waveform, sample_rate=16000)
     assert len(whole) > 50
-    for size in (333, 16000, 10**6):
-        assert transcriber.transcribe_blocks(_blocks(waveform, size)) == whole
+    # 14 windows: three does not divide them.
+    for batch in (1, 3, 8):
+        transcriber = _transcriber(batch)
+        for size in (333, 10**6):
+            # Bit by bit.
+            assert transcriber.transcribe_blocks(_blocks(waveform, size)) == whole
+
+
+def test_several_recordings_at_a_time_get_their_own_notes() -> None:
+    transcriber = _transcriber()
+    waveforms = [_noise(seconds) for seconds in (3, 7, 5, 9)]
+    alone = [transcriber.transcribe(waveform, sample_rate=16000) for waveform in waveforms]
+    with ThreadPoolExecutor(4) as pool:
+        beside = pool.map(lambda w: transcriber.transcribe(w, sample_rate=16000), waveforms)
+        assert list(beside) == alone
+    assert len({len(notes) for notes in alone}) == 4
+
+
+def _clicks(seconds: int, step: float) -> Iterator[np.ndarray]:
+    """Blocks of 7 s with a unit sample every `step` s."""
+    size = 7 * 16000
+    for start in range(0, seconds * 16000, size):
+        block = np.zeros(min(size, seconds * 16000 - start), np.float32)
+        for number in range(round(seconds / step)):
+            sample = round((number + 0.5) * step * 16000)
+            if start <= sample < start + len(block):
+                block[sample - start] = 1.0
+        yield block
+
+
+def _click_listener(windows: np.ndarray) -> dict[str, np.ndarray]:
+    """A network that hears a unit sample as an onset, placed as `tfamt.pianoroll` places labels: a triangle."""
+    frames = windows.shape[1] // 512
+    onset = np.zeros((len(windows), frames, 88), np.float32)
+    for row, window in enumerate(windows):
+        for sample in np.flatnonzero(window):
+            distance = np.abs(np.arange(frames) - sample / 512)
+            onset[row, :, 39] = np.maximum(onset[row, :, 39], 1 - distance / 3)
+    return {"onset": onset, "pianoroll": (onset > 0.3).astype(np.float32)}
+
+
+def test_an_hour_of_clicks_does_not_drift() -> None:
+    config = Config(
+        name="clicks",
+        model=ModelConfig(heads=("pianoroll", "onset"), reconstruction=False, second_pass=False),
+        decoding=DecodingConfig(method="onsets", onset_threshold=0.5),
+    )
+    # 10.007 s is no whole number of frames or windows.
+    notes = Transcriber(config, _click_listener, batch=2).transcribe_blocks(_clicks(3600, 10.007))
+    expected = (np.arange(360) + 0.5) * 10.007
+    assert len(notes) == 360
+    np.testing.assert_allclose(notes.onset, expected, rtol=0, atol=1e-4)
+
+
+class _FaultError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("where", ["decoding", "network", "listener"])
+def test_a_fault_anywhere_ends_everything_and_is_raised(where: str) -> None:
+    def blocks() -> Iterator[np.ndarray]:
+        for number in range(100):
+            if where == "decoding" and number == 5:
+                raise _FaultError
+            yield np.zeros(16000, np.float32)
+
+    def network(windows: np.ndarray) -> dict[str, np.ndarray]:
+        if where == "network":
+            raise _FaultError
+        return _click_listener(windows)
+
+    def listener(frames: Frames) -> None:
+        if where == "listener":
+            raise _FaultError
+
+    before = threading.active_count()
+    transcriber = Transcriber(_transcriber().config, network)
+    with pytest.raises(_FaultError):
+        transcriber.transcribe_blocks(blocks(), listener=listener)
+    assert threading.active_count() == before
 
 
 def test_listeners_hear_every_frame_once() -> None:

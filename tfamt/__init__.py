@@ -16,12 +16,22 @@ from tfamt.version import __version__
 if TYPE_CHECKING:
     from tfamt.model import build_model
     from tfamt.notes import Notes
-    from tfamt.transcription import transcribe
+    from tfamt.streaming import StreamingTranscriber
+    from tfamt.transcription import Transcriber, transcribe
 
-__all__ = ["Notes", "__version__", "build_model", "transcribe"]
+__all__ = [
+    "Notes",
+    "StreamingTranscriber",
+    "Transcriber",
+    "__version__",
+    "build_model",
+    "transcribe",
+]
 
 _HOMES = {
     "Notes": "tfamt.notes",
+    "StreamingTranscriber": "tfamt.streaming",
+    "Transcriber": "tfamt.transcription",
     "build_model": "tfamt.model",
     "transcribe": "tfamt.transcription",
 }

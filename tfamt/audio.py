@@ -35,6 +35,7 @@ __all__ = [
     "Audio",
     "AudioInfo",
     "File",
+    "Resampler",
     "Waveform",
     "probe",
     "read",
@@ -168,14 +169,36 @@ def _native_chunks(audio: Audio, info: AudioInfo) -> Iterator[Waveform]:
         done += len(mono)
 
 
+class Resampler:
+    """A mono waveform that comes in chunks, float32 [samples], to 16 kHz: the same samples whatever the chunks' sizes.
+
+    Raises:
+      InputError: `sample_rate` is none that recordings have.
+    """
+
+    def __init__(self, sample_rate: float):
+        rate = checked_rate(sample_rate, "<stream>")
+        self._stream = (
+            None
+            if rate == SAMPLE_RATE
+            else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+        )
+
+    def push(self, chunk: Waveform) -> Waveform:
+        """What is ready once `chunk` is there; later chunks bring the rest."""
+        return self._stream.resample_chunk(chunk, last=False) if self._stream else chunk
+
+    def rest(self) -> Waveform:
+        """What is left when the waveform has ended."""
+        nothing = np.zeros(0, np.float32)
+        return self._stream.resample_chunk(nothing, last=True) if self._stream else nothing
+
+
 def _resampled(chunks: Iterable[Waveform], sample_rate: int) -> Iterator[Waveform]:
-    if sample_rate == SAMPLE_RATE:
-        yield from chunks
-        return
-    stream = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+    resampler = Resampler(sample_rate)
     for chunk in chunks:
-        yield stream.resample_chunk(chunk, last=False)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        yield resampler.push(chunk)
+    yield resampler.rest()
 
 
 def _blocks(

@@ -28,7 +28,10 @@ backend can tell.
 
 
 def keras_backend(config: Config, model: keras.Model) -> Backend:
-    """Runs a model in this process.
+    """Runs a model in this process, on a CPU one window at a time.
+
+    There, a batch is no faster, and its size would change the last bits of what comes out: convolutions are computed in
+    another order.
 
     Args:
       config: of the model.
@@ -40,13 +43,16 @@ def keras_backend(config: Config, model: keras.Model) -> Backend:
 
     frontend = build_frontend(config.spectrogram)
     samples = config.inference.window_frames * config.spectrogram.hop
+    together = bool(tf.config.list_physical_devices("GPU"))
 
-    @tf.function(input_signature=[tf.TensorSpec([None, samples], tf.float32)])
+    @tf.function(input_signature=[tf.TensorSpec([None if together else 1, samples], tf.float32)])
     def infer(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         spectrogram = frontend(waveform)
         return {"spectrogram": spectrogram, **model(spectrogram, training=False)}
 
     def backend(waveform: Array) -> dict[str, Array]:
-        return {name: array.numpy() for name, array in infer(waveform).items()}
+        batches = [waveform] if together else np.split(waveform, len(waveform))
+        outputs = [infer(batch) for batch in batches]
+        return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
 
     return backend

@@ -7,7 +7,6 @@ nothing drifts, however long the recording.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,37 +36,3 @@ class FrameGrid:
     def position_of(self, seconds: ArrayLike, start_sample: int = 0) -> NDArray[np.float64]:
         """Frames, with their fraction, from the frame centred on `start_sample` to a time."""
         return (np.asarray(seconds, np.float64) * self.sample_rate - start_sample) / self.hop
-
-
-@dataclass(frozen=True)
-class Window:
-    """A stretch of frames that the network sees, and the part of it that is kept.
-
-    Attributes:
-      start: its first frame, counted from the recording's first; negative where it begins before that.
-      frames: its length.
-      keep_from: first kept frame, counted from `start`.
-      keep_to: end of the kept frames, counted from `start`.
-    """
-
-    start: int
-    frames: int
-    keep_from: int
-    keep_to: int
-
-
-def windows(window_frames: int, margin_frames: int) -> Iterator[Window]:
-    """Windows without end whose kept parts tile the frames 0, 1, 2, ... without gap or overlap.
-
-    Each window gives `margin_frames` at either end only as context. Positions depend on nothing but these two
-    numbers, so the result of a recording does not depend on how it was read or batched.
-    """
-    kept = window_frames - 2 * margin_frames
-    if margin_frames < 0 or kept <= 0:
-        raise ValueError(
-            f"Margins must leave something of the window. Received: {margin_frames} of {window_frames}"
-        )
-    start = -margin_frames
-    while True:
-        yield Window(start, window_frames, margin_frames, margin_frames + kept)
-        start += kept

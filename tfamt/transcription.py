@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from tfamt.audio import Audio, read_blocks
 from tfamt.backends import Array, Backend, keras_backend
-from tfamt.config import Config
+from tfamt.config import Config, replace
 from tfamt.decoding import NoteDecoder
-from tfamt.frames import FrameGrid, windows
+from tfamt.frames import FrameGrid
 from tfamt.notes import Notes, Row
+from tfamt.overlap import ahead, closing
 from tfamt.weights import load_transcriber, shipped_weights
+from tfamt.windows import Cut, WindowCutter
 
 
 @dataclass(frozen=True)
@@ -34,26 +37,40 @@ class Frames:
 
 
 class Transcriber:
-    """A model that is loaded once and transcribes any number of recordings.
+    """A model that is loaded once and transcribes any number of recordings, several at a time if you like.
 
     Args:
       config: of the model.
-      backend: runs the network.
+      backend: runs the network; called from threads, by one at a time for each recording.
+      batch: how many windows the backend is given at once, always as many: the last ones are joined by silence. More
+        than one helps where calls are expensive, as they are with servers and GPUs.
     """
 
-    def __init__(self, config: Config, backend: Backend):
+    def __init__(self, config: Config, backend: Backend, *, batch: int = 1):
+        if batch < 1:
+            raise ValueError(f"batch must be 1 or more. Received: {batch}")
         self.config = config
         self.grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
         self._infer = backend
+        self._batch = batch
 
     @classmethod
-    def load(cls, weights: str | os.PathLike[str] | None = None) -> Transcriber:
+    def load(
+        cls, weights: str | os.PathLike[str] | None = None, *, window_frames: int | None = None
+    ) -> Transcriber:
         """The model of a weights file; the one in the package if not given.
 
+        Args:
+          weights: the file.
+          window_frames: how many frames the network sees at once, if not as many as the config says. Fewer mean notes
+            sooner in a stream, and somewhat worse ones.
+
         Raises:
-          InputError: the file is not a weights file.
+          InputError: the file is not a weights file, or the windows are too short for their margins.
         """
         config, model = load_transcriber(weights or shipped_weights())
+        if window_frames is not None:
+            config = replace(config, "inference", window_frames=window_frames)
         return cls(config, keras_backend(config, model))
 
     def transcribe(
@@ -77,56 +94,53 @@ class Transcriber:
         return self.transcribe_blocks(blocks, listener=listener)
 
     def transcribe_blocks(
-        self, blocks: Iterator[Array], *, listener: Callable[[Frames], None] | None = None
+        self, blocks: Iterable[Array], *, listener: Callable[[Frames], None] | None = None
     ) -> Notes:
-        """`transcribe` for a waveform that comes in blocks, float32 [samples] at the model's sample rate."""
+        """`transcribe` for a waveform that comes in blocks, float32 [samples] at the model's sample rate.
+
+        The blocks are made in one thread, the network runs in a second, notes are put together in the caller's. What
+        any of them raises reaches the caller when all have ended.
+        """
         decoder = NoteDecoder(self.config.decoding, self.grid)
         rows: list[Row] = []
-        for frames in self.frames(blocks):
-            rows += decoder.push(frames.rolls)
-            if listener:
-                listener(frames)
+        with closing(ahead(self.frames(ahead(blocks)))) as stretches:
+            for frames in stretches:
+                rows += decoder.push(frames.rolls)
+                if listener:
+                    listener(frames)
         return Notes.from_rows(rows + decoder.finish())
 
-    def frames(self, blocks: Iterator[Array]) -> Iterator[Frames]:
+    def frames(self, blocks: Iterable[Array]) -> Iterator[Frames]:
         """The network's output for every frame of a waveform, window by window, without seams."""
+        with closing(blocks) as received:
+            cutter = self.cutter()
+            waiting: list[Cut] = []
+            for cuts in chain((cutter.push(block) for block in received), cutter.rest()):
+                waiting += cuts
+                while len(waiting) >= self._batch:
+                    yield from self.run(waiting[: self._batch])
+                    del waiting[: self._batch]
+            if waiting:
+                yield from self.run(waiting)
+
+    def cutter(self) -> WindowCutter:
+        """What cuts one recording into windows for `run`."""
         inference = self.config.inference
-        for waveform, first, count in cut_windows(
-            blocks, self.grid, inference.window_frames, inference.margin_frames
-        ):
-            kept = slice(inference.margin_frames, inference.margin_frames + count)
-            outputs = {name: array[0, kept] for name, array in self._infer(waveform[None]).items()}
-            spectrogram = outputs.pop("spectrogram", None)
-            yield Frames(spectrogram, outputs, float(self.grid.time_of(first + count)))
+        return WindowCutter(self.grid, inference.window_frames, inference.margin_frames)
 
-
-def cut_windows(
-    blocks: Iterator[Array], grid: FrameGrid, window_frames: int, margin_frames: int
-) -> Iterator[tuple[Array, int, int]]:
-    """Blocks of a waveform to overlapping windows (`tfamt.frames.windows`), with silence around the recording.
-
-    Yields:
-      (waveform float32 [window_frames * hop], first kept frame, number of kept frames that the recording has).
-    """
-    samples = window_frames * grid.hop
-    buffer = np.zeros(margin_frames * grid.hop, np.float32)
-    received, ended = 0, False
-    for window in windows(window_frames, margin_frames):
-        while len(buffer) < samples and not ended:
-            block = next(blocks, None)
-            if block is None:
-                ended = True
-            else:
-                received += len(block)
-                buffer = np.concatenate([buffer, block])
-        first = window.start + window.keep_from
-        kept = window.keep_to - window.keep_from
-        if ended:
-            kept = min(kept, grid.num_frames(received) - first)
-            if kept <= 0:
-                return
-        yield np.pad(buffer[:samples], (0, max(samples - len(buffer), 0))), first, kept
-        buffer = buffer[(window.keep_to - window.keep_from) * grid.hop :]
+    def run(self, cuts: Sequence[Cut]) -> Iterator[Frames]:
+        """What the network says about the kept frames of windows, at most a batch of them."""
+        waveforms = np.zeros((self._batch, len(cuts[0].waveform)), np.float32)
+        for row, cut in enumerate(cuts):
+            waveforms[row] = cut.waveform
+        outputs = self._infer(waveforms)
+        margin = self.config.inference.margin_frames
+        for row, cut in enumerate(cuts):
+            kept = {
+                name: array[row, margin : margin + cut.frames] for name, array in outputs.items()
+            }
+            spectrogram = kept.pop("spectrogram", None)
+            yield Frames(spectrogram, kept, float(self.grid.time_of(cut.first + cut.frames)))
 
 
 @functools.lru_cache(maxsize=1)
