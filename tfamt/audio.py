@@ -37,6 +37,8 @@ __all__ = [
     "File",
     "Resampler",
     "Waveform",
+    "mono_chunks",
+    "native_chunks",
     "probe",
     "read",
     "read_blocks",
@@ -127,6 +129,14 @@ def read(audio: Audio, *, sample_rate: int | None = None) -> Waveform:
     return np.concatenate(list(read_blocks(audio, sample_rate=sample_rate)))
 
 
+def native_chunks(audio: Audio, *, sample_rate: int | None = None) -> Iterator[Waveform]:
+    """Decodes a recording piece by piece to mono, float32 [samples] each, at its own sample rate.
+
+    Args and errors are those of `read_blocks`.
+    """
+    return _native_chunks(audio, probe(audio, sample_rate=sample_rate))
+
+
 def read_native(audio: Audio, *, sample_rate: int | None = None) -> Waveform:
     """Decodes a whole recording to mono at its own sample rate.
 
@@ -135,7 +145,7 @@ def read_native(audio: Audio, *, sample_rate: int | None = None) -> Waveform:
     Returns:
       float32 [num_frames].
     """
-    return np.concatenate(list(_native_chunks(audio, probe(audio, sample_rate=sample_rate))))
+    return np.concatenate(list(native_chunks(audio, sample_rate=sample_rate)))
 
 
 def resample(waveform: Waveform, sample_rate: int) -> Waveform:
@@ -152,6 +162,15 @@ def _name(audio: Audio) -> str:
 
 def _native_chunks(audio: Audio, info: AudioInfo) -> Iterator[Waveform]:
     chunks = _array_chunks(audio) if isinstance(audio, np.ndarray) else file_chunks(audio)
+    return mono_chunks(chunks, info.sample_rate, _name(audio))
+
+
+def mono_chunks(chunks: Iterable[Waveform], sample_rate: int, name: str) -> Iterator[Waveform]:
+    """Chunks [samples, channels] to the mean of their channels, [samples].
+
+    Raises:
+      InputError: a sample is not a finite number; `name` and `sample_rate` say where.
+    """
     done = 0
     for chunk in chunks:
         # Two steps, so that a sum of huge values cannot overflow to infinity.
@@ -161,8 +180,8 @@ def _native_chunks(audio: Audio, info: AudioInfo) -> Iterator[Waveform]:
             first = int(np.argmin(finite))
             raise InputError(
                 "holds samples that are not finite numbers (NaN or infinite), the first at "
-                f"{(done + first) / info.sample_rate:.3f} s",
-                path=_name(audio),
+                f"{(done + first) / sample_rate:.3f} s",
+                path=name,
                 fix="Export it again, or replace those samples.",
             )
         yield mono

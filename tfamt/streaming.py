@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -9,7 +11,7 @@ from tfamt.audio import SAMPLE_RATE, Resampler
 from tfamt.decoding import GRACE_FRAMES, NoteDecoder
 from tfamt.errors import InputError
 from tfamt.notes import Notes, Row
-from tfamt.transcription import Transcriber
+from tfamt.transcription import Frames, Transcriber
 from tfamt.windows import Cut
 
 
@@ -29,16 +31,24 @@ class StreamingTranscriber:
       transcriber: default: the model in the package. `Transcriber.load(window_frames=...)` with fewer frames gives
         notes sooner.
       sample_rate: of the chunks, Hz.
+      listener: called with every stretch of frames, in order.
 
     Raises:
       InputError: `sample_rate` is none that recordings have.
     """
 
-    def __init__(self, transcriber: Transcriber | None = None, *, sample_rate: float = SAMPLE_RATE):
+    def __init__(
+        self,
+        transcriber: Transcriber | None = None,
+        *,
+        sample_rate: float = SAMPLE_RATE,
+        listener: Callable[[Frames], None] | None = None,
+    ):
         self._transcriber = transcriber or Transcriber.load()
         self._resampler = Resampler(sample_rate)
         self._cutter = self._transcriber.cutter()
         self._decoder = NoteDecoder(self._transcriber.config.decoding, self._transcriber.grid)
+        self._listener = listener
         self._finished = False
 
     @property
@@ -85,6 +95,8 @@ class StreamingTranscriber:
         for cut in cuts:
             for frames in self._transcriber.run([cut]):
                 rows += self._decoder.push(frames.rolls)
+                if self._listener:
+                    self._listener(frames)
         return rows
 
     def _require_open(self) -> None:

@@ -53,6 +53,7 @@ def write_png(
     spectrogram: FloatArray,
     pianoroll: FloatArray,
     frames_per_second: float,
+    frames_per_column: int = 1,
     title: str = "",
     overwrite: bool = False,
 ) -> None:
@@ -61,9 +62,10 @@ def write_png(
     Args:
       notes: what was made of the piano roll.
       path: the picture, 1200 to 2400 pixels wide.
-      spectrogram: [frames, bins], values 0..1, lowest bin first.
-      pianoroll: [frames, 88], probabilities.
+      spectrogram: [columns, bins], values 0..1, lowest bin first.
+      pianoroll: [columns, 88], probabilities.
       frames_per_second: frame rate of both; frame t is centred on t / frames_per_second.
+      frames_per_column: how many frames a column stands for (see `Overview`).
       title: such as the name of the recording; taken literally.
       overwrite: whether an existing file may be replaced.
 
@@ -77,10 +79,10 @@ def write_png(
         or not spectrogram.size
     ):
         raise ValueError(
-            "A picture needs [frames, bins] and [frames, 88] of the same frames. "
+            "A picture needs [columns, bins] and [columns, 88] of the same frames. "
             f"Received: {spectrogram.shape} and {pianoroll.shape}"
         )
-    figure = _draw(notes, spectrogram, pianoroll, frames_per_second, title)
+    figure = _draw(notes, spectrogram, pianoroll, (frames_per_second, frames_per_column), title)
     with new_file(path, overwrite=overwrite) as temporary, warnings.catch_warnings():
         # A title in a script that the font lacks shows boxes; that is no reason to disturb anyone.
         warnings.filterwarnings(
@@ -93,19 +95,21 @@ def _draw(
     notes: Notes,
     spectrogram: FloatArray,
     pianoroll: FloatArray,
-    frames_per_second: float,
+    timing: tuple[float, int],
     title: str,
 ) -> Figure:
     from matplotlib.figure import Figure
 
-    seconds = len(pianoroll) / frames_per_second
+    frames_per_second, frames_per_column = timing
+    frames = len(pianoroll) * frames_per_column
+    seconds = frames / frames_per_second
     width = float(np.clip(seconds / SECONDS_PER_INCH, *WIDTH_INCHES))
     # A Figure of its own, not pyplot's: nothing global, no display, safe in threads.
     figure = Figure(figsize=(width, HEIGHT_INCHES), dpi=DPI, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
     columns = int(0.9 * width * DPI)
-    _show(upper, spectrogram, 0.0, frames_per_second, columns, "magma", None)
-    _show(lower, pianoroll, float(LOWEST_PITCH), frames_per_second, columns, "Greys", 1.3)
+    _show(upper, spectrogram, 0.0, timing, columns, "magma", None)
+    _show(lower, pianoroll, float(LOWEST_PITCH), timing, columns, "Greys", 1.3)
     _draw_notes(lower, notes, onset_width=min(1.2, 30.0 / seconds))
     upper.set_title(title, parse_math=False, loc="left")
     upper.set_ylabel("spectrogram bin")
@@ -114,7 +118,7 @@ def _draw(
     cs = np.arange(24, HIGHEST_PITCH + 1, 12)
     lower.set_yticks(cs, [f"C{pitch // 12 - 1}" for pitch in cs])
     # After the ticks, which would widen them.
-    lower.set_xlim(-0.5 / frames_per_second, (len(pianoroll) - 0.5) / frames_per_second)
+    lower.set_xlim(-0.5 / frames_per_second, (frames - 0.5) / frames_per_second)
     lower.set_ylim(*_key_range(notes, pianoroll))
     lower.grid(axis="y", color="0.8", linewidth=0.6)
     lower.set_axisbelow(False)
@@ -126,15 +130,16 @@ def _show(
     axes: Axes,
     roll: FloatArray,
     lowest: float,
-    frames_per_second: float,
+    timing: tuple[float, int],
     columns: int,
     colours: str,
     brightest: float | None,
 ) -> None:
-    """Draws [frames, rows] with frames from left to right, row 0 at height `lowest`."""
-    pooled, frames_per_column = pool(roll, columns)
+    """Draws [columns, rows] from left to right, row 0 at height `lowest`; timing: frames per second, and per column."""
+    frames_per_second, frames_per_column = timing
+    pooled, step = pool(roll, columns)
     left = -0.5 / frames_per_second
-    right = (len(pooled) * frames_per_column - 0.5) / frames_per_second
+    right = (len(pooled) * step * frames_per_column - 0.5) / frames_per_second
     axes.imshow(
         pooled.T,
         origin="lower",

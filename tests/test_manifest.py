@@ -1,0 +1,93 @@
+"""What is done stays done, whatever happens to the file or the recording."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tfamt.errors import InputError
+from tfamt.manifest import Manifest
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    (tmp_path / "a.wav").write_bytes(b"sound")
+    (tmp_path / "a.mid").write_bytes(b"notes")
+    return tmp_path / "a.wav"
+
+
+def finished(recording: Path, settings: dict[str, object]) -> Path:
+    path = recording.parent / "manifest"
+    manifest = Manifest(path, settings)
+    target = recording.with_suffix(".mid")
+    manifest.started(recording, [target])
+    manifest.done(recording, [target], 3)
+    manifest.close()
+    return path
+
+
+def is_done(path: Path, recording: Path, settings: dict[str, object]) -> bool:
+    manifest = Manifest(path, settings)
+    try:
+        return manifest.is_done(recording, [recording.with_suffix(".mid")])
+    finally:
+        manifest.close()
+
+
+def test_done_only_while_nothing_has_changed(recording: Path) -> None:
+    path = finished(recording, {"program": 0})
+    assert is_done(path, recording, {"program": 0})
+    assert not is_done(path, recording, {"program": 1})
+    os.utime(recording, ns=(1, 1))
+    assert not is_done(path, recording, {"program": 0})
+    path = finished(recording, {"program": 0})
+    assert is_done(path, recording, {"program": 0})
+    recording.write_bytes(b"other sound")
+    assert not is_done(path, recording, {"program": 0})
+    path = finished(recording, {"program": 0})
+    recording.with_suffix(".mid").unlink()
+    assert not is_done(path, recording, {"program": 0})
+
+
+def test_it_may_be_cut_anywhere(recording: Path) -> None:
+    content = finished(recording, {}).read_bytes()
+    started = content.index(b"\n") + 1
+    path = recording.parent / "cut"
+    for length in {*range(0, len(content), 7), 1, started - 1, started, len(content) - 1}:
+        path.write_bytes(content[:length])
+        manifest = Manifest(path, {})
+        assert not manifest.is_done(recording, [recording.with_suffix(".mid")])
+        # As soon as it is known to have begun, its results are its own.
+        assert len(manifest.own()) == (1 if length >= started else 0)
+        manifest.done(recording, [recording.with_suffix(".mid")], 3)
+        manifest.close()
+        assert is_done(path, recording, {})
+
+
+def test_what_failed_is_told_and_not_done(recording: Path) -> None:
+    path = recording.parent / "manifest"
+    manifest = Manifest(path, {})
+    manifest.failed(recording, "is broken")
+    manifest.close()
+    assert json.loads(path.read_text())["problem"] == "is broken"
+    assert not is_done(path, recording, {})
+
+
+def test_two_cannot_write_at_a_time(recording: Path) -> None:
+    path = recording.parent / "manifest"
+    manifest = Manifest(path, {})
+    with pytest.raises(InputError, match="in use by another process"):
+        Manifest(path, {})
+    manifest.close()
+    Manifest(path, {}).close()
+
+
+@pytest.mark.parametrize("content", [b"RIFF\n", b"[]\n", b'{"state": "done"}\n', b"\xff\xff\n"])
+def test_other_files_are_left_alone(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(InputError, match="is not a manifest"):
+        Manifest(tmp_path / "file", {})
+    assert (tmp_path / "file").read_bytes() == content

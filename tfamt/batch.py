@@ -1,0 +1,150 @@
+"""Many recordings: which there are, and where their results go."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfamt.errors import InputError
+from tfamt.targets import check_target
+
+SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
+
+
+@dataclass(frozen=True)
+class Found:
+    """A recording that was asked for.
+
+    Attributes:
+      path: where it is.
+      place: where its results go below an output folder, without suffix: its name, or its path within the folder
+        that was searched.
+    """
+
+    path: Path
+    place: Path
+
+    def stem(self, output_dir: str | None) -> Path:
+        """Its results' path without endings: in the output folder, or beside the recording."""
+        return Path(output_dir, self.place) if output_dir else self.path.with_suffix("")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recording of `duration` seconds, and its results by kind ("mid", "csv", "json", "png", "wav")."""
+
+    recording: Path
+    duration: float
+    targets: dict[str, Path]
+
+
+def find(names: Iterable[str]) -> tuple[list[Found], list[InputError]]:
+    """The recordings that names stand for: files, folders (all below them that look like audio), patterns (with **).
+
+    Returns:
+      Recordings in the order of the names, those of a folder or pattern sorted; and what was wrong with names that
+      stand for none.
+    """
+    found: list[Found] = []
+    problems: list[InputError] = []
+    for name in names:
+        recordings = list(_find_one(name))
+        if not recordings:
+            problems.append(
+                InputError(
+                    "holds no recordings" if os.path.isdir(name) else "matches no file",
+                    path=name,
+                    fix=f"Recordings are files ending in {', '.join(sorted(SUFFIXES))}.",
+                )
+            )
+        found += recordings
+    return found, problems
+
+
+def _find_one(name: str) -> Iterator[Found]:
+    path = Path(name)
+    if not name:
+        return
+    # A file such as "take[1].wav" is itself, not a pattern.
+    if path.is_dir() and path.suffix.lower() not in SUFFIXES:
+        for file in sorted(path.rglob("*")):
+            if file.suffix.lower() in SUFFIXES and file.is_file():
+                yield Found(file, file.relative_to(path).with_suffix(""))
+    elif glob.has_magic(name) and not path.exists():
+        for match in sorted(glob.glob(name, recursive=True)):
+            if os.path.isfile(match):
+                yield Found(Path(match), Path(Path(match).stem))
+    else:
+        yield Found(path, Path(path.stem))
+
+
+def read_list(path: str | os.PathLike[str]) -> list[str]:
+    """The names in a file that holds one in each line; empty lines do not count.
+
+    Raises:
+      InputError: it cannot be read, is no text, or holds no name.
+    """
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(f"cannot be read ({reason})", path=path) from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise InputError("names no recordings", path=path, fix="Write one name in each line.")
+    return names
+
+
+def plan(
+    recordings: list[Found],
+    endings: Mapping[str, str],
+    output_dir: str | None,
+    *,
+    done: frozenset[Path] = frozenset(),
+    replaceable: frozenset[str] = frozenset(),
+    overwrite: bool = False,
+) -> tuple[list[Job], list[InputError]]:
+    """Finds out where everything goes, and what cannot be done, before any work is done.
+
+    Args:
+      recordings: what is to be transcribed.
+      endings: of the results' names, by kind.
+      output_dir: where results go; None: beside each recording.
+      done: recordings that need not be transcribed.
+      replaceable: files (absolute paths) that may be replaced, whatever `overwrite` says.
+      overwrite: whether existing files may be replaced.
+    """
+    from tfamt.audio import probe
+
+    stems = [found.stem(output_dir) for found in recordings]
+    count = Counter(stems)
+    jobs: list[Job] = []
+    problems: list[InputError] = []
+    for found, stem in zip(recordings, stems, strict=True):
+        if found.path in done:
+            continue
+        targets = targets_of(stem, endings)
+        try:
+            if count[stem] > 1:
+                raise InputError(
+                    "shares its name with another recording: their results would collide",
+                    path=found.path,
+                    fix="Transcribe them in separate calls into different folders.",
+                )
+            duration = probe(found.path).duration
+            for target in targets.values():
+                check_target(target, overwrite=overwrite or os.path.abspath(target) in replaceable)
+        except InputError as error:
+            problems.append(error)
+        else:
+            jobs.append(Job(found.path, duration, targets))
+    return jobs, problems
+
+
+def targets_of(stem: Path, endings: Mapping[str, str]) -> dict[str, Path]:
+    """The results' files by kind."""
+    return {kind: stem.with_name(stem.name + ending) for kind, ending in endings.items()}

@@ -1,0 +1,152 @@
+"""What a batch has done so far, in a file that survives any interruption.
+
+One JSON object a line, only ever appended: "started" before the results of a recording are put in their places, "done"
+after that, "failed" with the reason. The last line of a recording counts; a line that was cut short does not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfamt.errors import InputError
+
+_BEGINNING = b'{"recording": "'
+
+
+class Manifest:
+    """A manifest that this process alone may write to, from any of its threads.
+
+    Args:
+      path: the file; made if missing.
+      settings: all that results depend on besides the recording; anything that JSON can hold.
+
+    Raises:
+      InputError: the file cannot be used, is something else, or is in use by another process.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], settings: Mapping[str, Any]):
+        text = json.dumps(settings, sort_keys=True)
+        self._settings = hashlib.sha256(text.encode()).hexdigest()
+        self._lock = threading.Lock()
+        try:
+            # Open as long as the manifest is: the lock goes with it.
+            self._file = open(path, "a+b")  # noqa: SIM115
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError("is in use by another process", path=path) from error
+        except OSError as error:
+            raise InputError(f"cannot be written ({error.strerror})", path=path) from error
+        self._file.seek(0)
+        content = self._file.read()
+        self._entries = _entries(content, path)
+        if content and not content.endswith(b"\n"):
+            self._file.write(b"\n")
+
+    def is_done(self, recording: Path, targets: Iterable[Path]) -> bool:
+        """Whether all results are there, of this very recording (by size and time of change) and these settings."""
+        entry = self._entries.get(_name(recording))
+        return (
+            entry is not None
+            and entry["state"] == "done"
+            and entry["settings"] == self._settings
+            and entry["file"] == _identity(recording)
+            and all(
+                os.path.abspath(target) in entry["results"] and target.exists()
+                for target in targets
+            )
+        )
+
+    def own(self) -> frozenset[str]:
+        """Absolute paths of all results that earlier runs with this manifest wrote, or were about to."""
+        return frozenset(path for entry in self._entries.values() for path in entry["results"])
+
+    def started(self, recording: Path, targets: Iterable[Path]) -> None:
+        """To be called before anything is put in its place."""
+        self._write(recording, "started", results=[os.path.abspath(target) for target in targets])
+
+    def done(self, recording: Path, targets: Iterable[Path], notes: int) -> None:
+        """All results of a recording are in their places."""
+        results = [os.path.abspath(target) for target in targets]
+        self._write(recording, "done", results=results, notes=notes)
+
+    def failed(self, recording: Path, problem: str) -> None:
+        """A recording could not be transcribed; another run will try it again."""
+        before = self._entries.get(_name(recording))
+        results = before["results"] if before else []
+        self._write(recording, "failed", results=results, problem=problem)
+
+    def close(self) -> None:
+        """Lets others use it."""
+        self._file.close()
+
+    def _write(self, recording: Path, state: str, **more: Any) -> None:
+        entry = {
+            "recording": _name(recording),
+            "state": state,
+            "file": _identity(recording),
+            "settings": self._settings,
+            **more,
+        }
+        line = json.dumps(entry) + "\n"
+        with self._lock:
+            self._entries[entry["recording"]] = entry
+            self._file.write(line.encode())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+
+def _entries(content: bytes, path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    entries = {}
+    # What stands behind the last line break was cut short.
+    lines = content.split(b"\n")
+    for line in lines[:-1]:
+        try:
+            entry = json.loads(line)
+            if not {"state", "file", "settings"} <= entry.keys() or not all(
+                isinstance(name, str) for name in [entry["recording"], *entry["results"]]
+            ):
+                raise ValueError(entry)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # Cut short, and then followed by another run's.
+            if line.startswith(_BEGINNING[: len(line)]):
+                continue
+            raise InputError(
+                "is not a manifest of results", path=path, fix="Choose another --manifest."
+            ) from error
+        entries[entry["recording"]] = entry
+    return entries
+
+
+def _name(recording: Path) -> str:
+    return os.path.abspath(recording)
+
+
+def _identity(recording: Path) -> list[int]:
+    """Size and time of change; nothing if the file is not there."""
+    try:
+        status = recording.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]
+
+
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's content.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise InputError("does not exist", path=path) from error
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path=path) from error
