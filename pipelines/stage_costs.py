@@ -1,0 +1,103 @@
+"""What each stage of a transcription costs, and how far the network is from what the processor could do."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+    from tfamt.config import Config
+    from tfamt.notes import Row
+
+_PEAK_CHANNELS = 64
+
+
+def stage_costs(
+    config: Config, model: keras.Model, recordings: Iterable[Path]
+) -> tuple[dict[str, float], float]:
+    """CPU seconds of each stage alone, and the seconds of audio that went through them."""
+    import tensorflow as tf
+
+    from tfamt.audio import SAMPLE_RATE, read_blocks
+    from tfamt.decoding import NoteDecoder
+    from tfamt.frames import FrameGrid
+    from tfamt.midi import write_midi
+    from tfamt.model import build_frontend
+    from tfamt.notes import Notes
+    from tfamt.windows import WindowCutter
+
+    grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
+    inference = config.inference
+    frontend = tf.function(build_frontend(config.spectrogram))
+    network = tf.function(lambda spectrogram: model(spectrogram, training=False))
+    network(frontend(tf.zeros([1, inference.window_frames * grid.hop])))
+    costs = dict.fromkeys(("decoding audio", "front-end", "network", "notes", "writing"), 0.0)
+    samples = 0
+
+    def timed(stage: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        begin = time.process_time()
+        result = function(*arguments)
+        costs[stage] += time.process_time() - begin
+        return result
+
+    for recording in recordings:
+        waveform = timed(
+            "decoding audio", lambda path=recording: np.concatenate([*read_blocks(path)])
+        )
+        samples += len(waveform)
+        cutter = WindowCutter(grid, inference.window_frames, inference.margin_frames)
+        decoder = NoteDecoder(config.decoding, grid)
+        rows: list[Row] = []
+        for cut in [*cutter.push(waveform), *(cut for cuts in cutter.rest() for cut in cuts)]:
+            spectrogram = timed("front-end", frontend, tf.constant(cut.waveform[None]))
+            outputs = timed("network", network, spectrogram)
+            kept = slice(inference.margin_frames, inference.margin_frames + cut.frames)
+            rolls = {name: roll.numpy()[0, kept] for name, roll in outputs.items()}
+            rows += timed("notes", decoder.push, rolls)
+        notes = Notes.from_rows(rows + timed("notes", decoder.finish))
+        with tempfile.TemporaryDirectory() as folder:
+            timed("writing", write_midi, notes, Path(folder, "notes.mid"))
+    return costs, samples / SAMPLE_RATE
+
+
+def multiply_adds(config: Config, model: keras.Model) -> float:
+    """Multiply-adds of the network's convolutions and matrix products for a second of audio.
+
+    As TensorFlow counts them; an LSTM's recurrent part is counted once instead of once a frame.
+    """
+    import tensorflow as tf
+
+    frames, bins = config.inference.window_frames, config.spectrogram.bins
+    function = tf.function(lambda spectrogram: model(spectrogram, training=False))
+    graph = function.get_concrete_function(tf.TensorSpec([1, frames, bins])).graph
+    options = {
+        **tf.compat.v1.profiler.ProfileOptionBuilder.float_operation(),
+        "output": "none",
+    }
+    counted = tf.compat.v1.profiler.profile(graph, options=options)
+    seconds = frames * config.spectrogram.hop / config.spectrogram.sample_rate
+    return float(counted.total_float_ops) / 2.0 / seconds
+
+
+def peak_multiply_adds() -> float:
+    """Multiply-adds in a second of one core's time, in a 3x3 convolution that suits it well: the best of several."""
+    import tensorflow as tf
+
+    image = tf.random.normal([1, 128, 128, _PEAK_CHANNELS])
+    kernel = tf.random.normal([3, 3, _PEAK_CHANNELS, _PEAK_CHANNELS])
+    convolve = tf.function(lambda x: tf.nn.conv2d(x, kernel, 1, "SAME"))
+    convolve(image)
+    work = 128 * 128 * 9 * _PEAK_CHANNELS**2
+    rates = []
+    for _ in range(20):
+        begin = time.process_time()
+        convolve(image)
+        rates.append(work / (time.process_time() - begin))
+    return max(rates)

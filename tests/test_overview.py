@@ -1,0 +1,27 @@
+"""Frames pooled while they come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tfamt.outputs import Overview
+from tfamt.outputs.overview import MAX_COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("frames", "per_column"),
+    [(1, 1), (MAX_COLUMNS, 1), (MAX_COLUMNS + 1, 2), (3 * MAX_COLUMNS + 5, 4)],
+)
+@pytest.mark.parametrize("stretch", [1000, 10**6])
+def test_columns_are_maxima_of_frames(frames: int, per_column: int, stretch: int) -> None:
+    rng = np.random.default_rng(frames)
+    spectrogram = rng.random((frames, 3), np.float32)
+    pianoroll = rng.random((frames, 2), np.float32)
+    overview = Overview()
+    for start in range(0, frames, stretch):
+        overview.add(spectrogram[start : start + stretch], pianoroll[start : start + stretch])
+    assert overview.frames_per_column == per_column
+    for ours, roll in ((overview.spectrogram, spectrogram), (overview.pianoroll, pianoroll)):
+        expected = [roll[t : t + per_column].max(axis=0) for t in range(0, frames, per_column)]
+        np.testing.assert_array_equal(ours, expected)
