@@ -92,12 +92,16 @@ def prepare(
         unfinished = [job for job in jobs if read_index(job) is None]
         with _watching(jobs, unfinished, progress):
             if unfinished:
-                _run(unfinished, workers, runner, beam_arguments)
+                run_steps(_transform(unfinished), workers, runner, beam_arguments)
         return _finish(data_set, target, options, jobs)
 
 
-def _run(jobs: Sequence[ShardJob], workers: int, runner: str, arguments: Sequence[str]) -> None:
-    """The pipeline. Each shard is one work item: whoever makes it needs nothing of the others."""
+def run_steps(steps: Any, workers: int, runner: str, arguments: Sequence[str]) -> None:
+    """Runs a Beam pipeline of the given transform; arguments are those of `prepare`.
+
+    Raises:
+      InputError: a worker raised it, or died.
+    """
     # Seconds, which whoever finds everything done, or makes a mistake, need not wait.
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -117,7 +121,7 @@ def _run(jobs: Sequence[ShardJob], workers: int, runner: str, arguments: Sequenc
             _mourning(),
             beam.Pipeline(runner=chosen, options=PipelineOptions(options)) as pipeline,
         ):
-            _ = pipeline | _transform(jobs)
+            _ = pipeline | steps
     except Exception as error:
         # What a worker process raises arrives as text inside some other exception; what this one does, as itself,
         # but with the name of the step behind the text.
@@ -128,6 +132,7 @@ def _run(jobs: Sequence[ShardJob], workers: int, runner: str, arguments: Sequenc
 
 
 def _transform(jobs: Sequence[ShardJob]) -> Any:
+    """Each shard is one work item: whoever makes it needs nothing of the others."""
     import apache_beam
 
     steps: Any = apache_beam

@@ -1,6 +1,6 @@
 """Runs basic-pitch for `bin/benchmark transcribe --compare_with`, in an environment that has it and not tfamt.
 
-Usage: PYTHON basic_pitch.py onnx|tf
+Usage: PYTHON basic_pitch_worker.py onnx|tf
 
 Says "ready" when the model is loaded and has been used once; then takes lines "RECORDING<TAB>MIDI" and says "done"
 after each.
