@@ -174,7 +174,9 @@ def mono_chunks(chunks: Iterable[Waveform], sample_rate: int, name: str) -> Iter
     done = 0
     for chunk in chunks:
         # Two steps, so that a sum of huge values cannot overflow to infinity.
-        mono = (chunk / np.float32(chunk.shape[1])).sum(axis=1, dtype=np.float32)
+        # A signalling NaN is told below, like any other.
+        with np.errstate(invalid="ignore"):
+            mono = (chunk / np.float32(chunk.shape[1])).sum(axis=1, dtype=np.float32)
         finite = np.isfinite(mono)
         if not finite.all():
             first = int(np.argmin(finite))

@@ -1,4 +1,4 @@
-"""How fast recordings are transcribed, where the time goes, and in how much memory.
+r"""How fast recordings are transcribed, where the time goes, and in how much memory.
 
 Usage: bin/benchmark transcribe --audio=FOLDER [flags]
 
@@ -8,7 +8,7 @@ audio and writing included, start excluded. Gives the median of --repeats, by th
 --compare_with=COMMAND times another transcriber beside it, in turns. The command must say "ready" once it is loaded,
 take lines "RECORDING<TAB>MIDI" and say "done" after each. For basic-pitch, in an environment of its own:
   python3.11 -m venv bp && bp/bin/pip install basic-pitch==0.4.0 'numpy<2' onnxruntime
-  bin/benchmark transcribe --audio=FOLDER \\
+  bin/benchmark transcribe --audio=FOLDER \
     --compare_with='bp/bin/python pipelines/comparisons/basic_pitch_worker.py onnx'
 """
 
