@@ -48,7 +48,7 @@ def run_measured(command: Sequence[str]) -> Usage:
         while True:
             for pid in _family(process.pid):
                 peak = max(peak, _megabytes(pid))
-                cpu[pid] = max(_cpu_seconds(pid), cpu.get(pid, 0.0))
+                cpu[pid] = max(cpu_seconds(pid), cpu.get(pid, 0.0))
             try:
                 _, said = process.communicate(timeout=_POLL_SECONDS)
                 break
@@ -85,7 +85,8 @@ def _megabytes(pid: int, field: str = "VmHWM") -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a running process has used so far, in all its threads."""
     fields = _stat(pid)
     ticks = int(fields[11]) + int(fields[12]) if fields else 0
     return ticks / os.sysconf("SC_CLK_TCK")

@@ -14,6 +14,7 @@ take lines "RECORDING<TAB>MIDI" and say "done" after each. For basic-pitch, in a
 
 from __future__ import annotations
 
+import os
 import shlex
 import statistics
 import subprocess
@@ -24,11 +25,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
-from pipelines.measuring import run_measured
+from pipelines.measuring import cpu_seconds, run_measured
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
@@ -113,24 +114,37 @@ def _compare(transcriber: Transcriber, recordings: list[Path], audio: float, nam
         out = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         others = {command: stack.enter_context(_other(command)) for command in _COMPARE.value}
         _transcribe(transcriber, recordings[:1], out)
-        clock: dict[str, list[float]] = {name: [], **{command: [] for command in others}}
-        cpu = []
+        times: dict[str, list[_Time]] = {name: [], **{command: [] for command in others}}
         for _ in range(_REPEATS.value):
-            began, used = time.perf_counter(), time.process_time()
-            _transcribe(transcriber, recordings, out)
-            clock[name].append(time.perf_counter() - began)
-            cpu.append(time.process_time() - used)
+            with _timed(os.getpid(), times[name]):
+                _transcribe(transcriber, recordings, out)
             for command, process in others.items():
-                clock[command].append(_by_other(process, recordings, out))
-    print(
-        f"{len(recordings)} recordings, {audio:.0f} s; times real time, median of {_REPEATS.value}"
-    )
-    for label, times in clock.items():
-        print(f"{audio / statistics.median(times):7.1f}  {label}")
-    print(f"{audio / statistics.median(cpu):7.1f}  {name}, per second of CPU time")
-    for command in others:
-        ratios = [theirs / ours for theirs, ours in zip(clock[command], clock[name], strict=True)]
-        print(f"{statistics.median(ratios):7.2f}  times as fast as {command}")
+                with _timed(process.pid, times[command]):
+                    _transcribe_by_other(process, recordings, out)
+    print(f"{len(recordings)} recordings, {audio:.0f} s; medians of {_REPEATS.value}")
+    print("times real time  per CPU second  times slower, in CPU time")
+    for label, taken in times.items():
+        speeds = [audio / statistics.median(column) for column in zip(*taken, strict=True)]
+        slower = [
+            (theirs.clock / ours.clock, theirs.cpu / ours.cpu)
+            for theirs, ours in zip(taken, times[name], strict=True)
+        ]
+        ratios = [statistics.median(column) for column in zip(*slower, strict=True)]
+        print(
+            f"{speeds[0]:15.1f}  {speeds[1]:14.1f}  {ratios[0]:12.2f}  {ratios[1]:11.2f}  {label}"
+        )
+
+
+class _Time(NamedTuple):
+    clock: float
+    cpu: float
+
+
+@contextmanager
+def _timed(pid: int, times: list[_Time]) -> Iterator[None]:
+    began, used = time.perf_counter(), cpu_seconds(pid)
+    yield
+    times.append(_Time(time.perf_counter() - began, cpu_seconds(pid) - used))
 
 
 def _transcribe(transcriber: Transcriber, recordings: list[Path], out: Path) -> None:
@@ -160,14 +174,12 @@ def _other(command: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def _by_other(process: subprocess.Popen[str], recordings: list[Path], out: Path) -> float:
-    began = time.perf_counter()
+def _transcribe_by_other(process: subprocess.Popen[str], recordings: list[Path], out: Path) -> None:
     for recording in recordings:
         if process.stdin is not None:
             process.stdin.write(f"{recording}\t{out / recording.stem}.other.mid\n")
             process.stdin.flush()
         _expect(process, "done")
-    return time.perf_counter() - began
 
 
 def _expect(process: subprocess.Popen[str], word: str) -> None:
