@@ -91,6 +91,7 @@ setup(
             "tfamt-prepare = pipelines.commands.prepare:cli",
             "tfamt-train = pipelines.commands.train:cli",
             "tfamt-transcribe = tfamt.commands.transcribe:cli",
+            "tfamt-transcribe-cluster = pipelines.commands.transcribe:cli",
         ]
     },
     classifiers=[

@@ -1,6 +1,6 @@
 """Transcribes recordings on a cluster, with Apache Beam: the same notes as bin/transcribe.
 
-Usage: python -m pipelines.commands.transcribe --recordings='FOLDER/**.wav' --output=FOLDER [flags] [-- BEAM_OPTIONS]
+Usage: bin/transcribe_cluster --recordings='FOLDER/**.wav' --output=FOLDER [flags] [-- BEAM_OPTIONS]
 
 RECORDINGS and OUTPUT may lie in any file system that Beam knows, and workers must see them under the same name. Every
 recording becomes OUTPUT/<its path within FOLDER>.mid, "a/b.wav" a/b.wav.mid. Those that are there already are not done
