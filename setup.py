@@ -86,7 +86,7 @@ setup(
     entry_points={
         "console_scripts": [
             "tfamt-benchmark = pipelines.commands.benchmark:cli",
-            "tfamt-evaluate = tfamt.commands.evaluate:cli",
+            "tfamt-evaluate = pipelines.commands.evaluate:cli",
             "tfamt-export = tfamt.commands.export:cli",
             "tfamt-prepare = pipelines.commands.prepare:cli",
             "tfamt-train = pipelines.commands.train:cli",

@@ -55,6 +55,11 @@ class Segment:
         """The segment's first sample, counted from the recording's first."""
         return self.index * SEGMENT_SAMPLES
 
+    @property
+    def waveform(self) -> NDArray[np.float32]:
+        """`audio` as float32, full scale 1."""
+        return self.audio.astype(np.float32) / 2**15
+
 
 @dataclass(frozen=True)
 class IndexEntry:

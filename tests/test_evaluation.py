@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from pathlib import Path
 
 import mir_eval
 import numpy as np
@@ -109,6 +111,29 @@ def test_equals_mir_eval_called_by_hand() -> None:
             [scores[name] for name in NAMES[:9]], np.ravel(expected), atol=1e-12
         )
         assert 0 < scores["note_offset_f1"] < scores["note_f1"] < 1 or count == 3
+
+
+def test_equals_what_mir_eval_publishes_with_its_source() -> None:
+    fixture = json.loads(
+        Path(__file__).with_name("data").joinpath("mir_eval_transcription.json").read_text()
+    )
+
+    def notes(rows: list[list[float]]) -> Notes:
+        onset, offset, hertz = np.array(rows).T
+        return Notes(onset, offset, np.rint(69 + 12 * np.log2(hertz / 440)).astype(int))
+
+    scores = score(notes(fixture["reference"]), notes(fixture["estimate"]))
+    for name, value in fixture["scores"].items():
+        assert scores[name] == pytest.approx(value, abs=1e-12), name
+    # Its velocity case: three notes without fault, but the second is softer than it was played.
+    rows = [(0.0, 1.0, 44), (0.5, 0.7, 45), (1.0, 2.0, 40)]
+    played, heard = (
+        Notes.from_rows([(*row, v) for row, v in zip(rows, velocities, strict=True)])
+        for velocities in ((10, 90, 110), (10, 70, 110))
+    )
+    scores = score(played, heard)
+    assert scores["note_offset_f1"] == 1.0
+    assert_figures(scores, "note_offset_velocity", 2 / 3, 2 / 3, 2 / 3)
 
 
 def test_frames_equal_a_plain_count() -> None:

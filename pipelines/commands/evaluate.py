@@ -1,0 +1,243 @@
+"""Scores transcriptions against reference notes, or a model on a prepared data set.
+
+Usage: bin/evaluate --reference=FILE_OR_FOLDER --estimate=FILE_OR_FOLDER [flags]
+       bin/evaluate --run=FOLDER --data=FOLDER --split=validation [flags]
+
+In the first form files are MIDI (.mid, .midi), MAPS .txt, MusicNet .csv or the .csv of bin/transcribe. Files in
+folders, however deep, belong together if their names agree up to the suffix; where a folder has several label files
+of one name, MIDI is taken before .txt and .csv. In the second form the model of a run (or --weights) transcribes a
+split of a data set that bin/prepare made; of a model with a second pass both piano rolls are scored.
+
+The table shows precision, recall and F1 per piece, their mean and standard deviation: of notes (onset within 50 ms),
+notes with offset (and offset within 50 ms or 20 % of the length), with velocity as well (where the reference has
+any), and of frames (31.25 per second). docs/evaluation.md defines every figure.
+
+Exit code 1 if a file had no partner or could not be read; the rest is scored all the same.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from tfamt.commands.app import report, run
+from tfamt.errors import InputError
+
+if TYPE_CHECKING:
+    from tfamt.notes import Notes
+    from tfamt.report import Evaluation, Piece
+
+_REFERENCE = flags.DEFINE_string("reference", None, "Label file, or folder of label files.")
+_ESTIMATE = flags.DEFINE_string("estimate", None, "Transcription, or folder of transcriptions.")
+_RUN = flags.DEFINE_string("run", None, "Folder of a run of bin/train, whose weights are scored.")
+_WEIGHTS = flags.DEFINE_string("weights", None, "Weights file to score, instead of --run.")
+_DATA = flags.DEFINE_list(
+    "data", None, "Folders of prepared data sets (bin/prepare), parted by commas."
+)
+_SPLIT = flags.DEFINE_enum("split", "validation", ["validation", "test"], "What to score on.")
+_DECODING = flags.DEFINE_string("decoding", None, "Decoding config that bin/tune wrote.")
+_SHIFT = flags.DEFINE_string(
+    "label_shift_ms",
+    "0",
+    "Also scores labels moved by this, or by what is measured of each piece (auto).",
+)
+_JSON = flags.DEFINE_string("json", None, "File to write all figures to.")
+_MARKDOWN = flags.DEFINE_string("markdown", None, "File to write the figures to as Markdown.")
+_CSV = flags.DEFINE_string("csv", None, "File to write the figures to, a row per piece.")
+_PNG = flags.DEFINE_string("png", None, "Picture of F1 by piece.")
+_OVERLAY = flags.DEFINE_string(
+    "overlay_png", None, "Picture of one piece's hits, misses and extras as a piano roll."
+)
+_OVERLAY_PIECE = flags.DEFINE_string(
+    "overlay_piece", None, "Which piece; that with the median note F1 if not given."
+)
+_OVERLAY_START = flags.DEFINE_float("overlay_start", 0.0, "Where the picture begins, seconds.", 0.0)
+_OVERLAY_SECONDS = flags.DEFINE_float("overlay_seconds", 30.0, "How much it shows.", 0.1)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may be replaced.")
+
+
+@dataclass
+class _Result:
+    evaluation: Evaluation
+    notes: dict[str, tuple[Notes, Notes]]
+
+
+def main(argv: list[str]) -> int:
+    """The command; returns its exit code."""
+    from tfamt.targets import check_target
+
+    if argv[1:]:
+        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    for target in (_JSON, _MARKDOWN, _CSV, _PNG, _OVERLAY):
+        if target.value:
+            check_target(target.value, overwrite=_OVERWRITE.value)
+    shift = _label_shift()
+    model = _RUN.value or _WEIGHTS.value or _DATA.value
+    if model and (_REFERENCE.value or _ESTIMATE.value):
+        raise InputError("give either --reference and --estimate or --run (--weights) and --data")
+    result = _score_model(shift) if model else _score_files(shift)
+    if _OVERLAY_PIECE.value and _OVERLAY_PIECE.value not in result.notes:
+        raise InputError(f"--overlay_piece names no piece. Received: {_OVERLAY_PIECE.value}")
+    _deliver(result)
+    return 1 if result.evaluation.problems else 0
+
+
+def _label_shift() -> float | str:
+    """Seconds, or "auto"."""
+    if _SHIFT.value == "auto":
+        return "auto"
+    try:
+        return float(_SHIFT.value) / 1000.0
+    except ValueError as error:
+        raise InputError(
+            f"--label_shift_ms must be a number or auto. Received: {_SHIFT.value}"
+        ) from error
+
+
+def _score_files(shift: float | str) -> _Result:
+    from tfamt.label_pairs import pair_up, score_pair
+    from tfamt.report import Evaluation
+
+    reference, estimate = _required(_REFERENCE), _required(_ESTIMATE)
+    pairs = pair_up(reference, estimate)
+    pieces: dict[str, Piece] = {}
+    notes: dict[str, tuple[Notes, Notes]] = {}
+    for name, files in pairs.files.items():
+        try:
+            pieces[name], *both = score_pair(*files, shift)
+            notes[name] = (both[0], both[1])
+        except InputError as error:
+            pairs.problems.append(str(error))
+    for problem in pairs.problems:
+        report(problem)
+    if not pieces:
+        raise InputError(
+            "nothing could be scored: no readable reference and estimate share a name",
+            fix=f"Received: --reference {reference} --estimate {estimate}",
+        )
+    source = {"reference": str(reference), "estimate": str(estimate)}
+    return _Result(Evaluation(pieces, source, problems=tuple(pairs.problems)), notes)
+
+
+def _score_model(shift: float | str) -> _Result:
+    import dataclasses
+
+    from tqdm import tqdm
+
+    from pipelines.scoring import hear, score_heard
+    from pipelines.windows import load_index
+    from tfamt.average_precision import PrecisionCounts
+    from tfamt.report import Evaluation
+    from tfamt.transcription import Transcriber
+    from tfamt.weights import load_model
+
+    weights = _weights()
+    if not _DATA.value:
+        raise InputError("--data is missing")
+    stored = [item for folder in _DATA.value for item in load_index(folder, _SPLIT.value)]
+    config, model = load_model(weights)
+    if _DECODING.value:
+        config = dataclasses.replace(config, decoding=read_decoding(_DECODING.value))
+    transcriber = Transcriber(config, model)
+    pieces: dict[str, Piece] = {}
+    notes: dict[str, tuple[Notes, Notes]] = {}
+    precision: dict[str, PrecisionCounts] = {}
+    for item in tqdm(stored, desc=config.name, unit="recording", disable=None):
+        scored = score_heard(hear(transcriber, item), config, shift)
+        pieces[item.entry.recording] = scored.piece
+        notes[item.entry.recording] = (scored.reference, scored.estimate)
+        for prefix, counts in scored.precision.items():
+            precision[prefix] = precision[prefix] + counts if prefix in precision else counts
+    pooled = {f"{name}average_precision": c.average_precision for name, c in precision.items()}
+    source: dict[str, Any] = {
+        "weights": str(weights),
+        "model": config.name,
+        "data": list(_DATA.value),
+        "split": _SPLIT.value,
+        "decoding": dataclasses.asdict(config.decoding),
+    }
+    return _Result(Evaluation(pieces, source, pooled), notes)
+
+
+def _weights() -> Path:
+    run_dir, weights = _RUN.value, _WEIGHTS.value
+    if run_dir and not weights:
+        return Path(run_dir, "weights.npz")
+    if weights and not run_dir:
+        return Path(weights)
+    raise InputError("give either --run or --weights")
+
+
+def read_decoding(path: str) -> Any:
+    """A decoding config that bin/tune wrote.
+
+    Raises:
+      InputError: the file is missing or is something else.
+    """
+    from tfamt.config import DecodingConfig, from_dict
+
+    try:
+        content = json.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path=path) from error
+    except ValueError as error:
+        raise InputError(f"is not JSON ({error})", path=path) from error
+    decoding = content.get("decoding") if isinstance(content, dict) else None
+    return from_dict(DecodingConfig, decoding, f"{path}: decoding")
+
+
+def _deliver(result: _Result) -> None:
+    from tfamt.report import format_csv, format_markdown, format_text
+    from tfamt.report_pictures import write_metrics_png
+    from tfamt.targets import new_file
+
+    evaluation = result.evaluation
+    print(format_text(evaluation))
+    for target, text in (
+        (_JSON, evaluation.to_json),
+        (_MARKDOWN, lambda: format_markdown(evaluation)),
+        (_CSV, lambda: format_csv(evaluation)),
+    ):
+        if target.value:
+            with new_file(target.value, overwrite=_OVERWRITE.value) as temporary:
+                temporary.write_text(text(), "utf-8")
+    if _PNG.value:
+        write_metrics_png(evaluation, _PNG.value, overwrite=_OVERWRITE.value)
+    if _OVERLAY.value:
+        _draw_overlay(result)
+
+
+def _draw_overlay(result: _Result) -> None:
+    from tfamt.report_pictures import write_overlay_png
+
+    pieces = result.evaluation.pieces
+    by_score = sorted(pieces, key=lambda name: pieces[name].scores["note_f1"])
+    name = _OVERLAY_PIECE.value or by_score[len(by_score) // 2]
+    assert _OVERLAY.value is not None, "checked by the caller"
+    write_overlay_png(
+        *result.notes[name],
+        _OVERLAY.value,
+        start=_OVERLAY_START.value,
+        seconds=_OVERLAY_SECONDS.value,
+        title=f"{name}: note F1 {pieces[name].scores['note_f1']:.3f}",
+        overwrite=_OVERWRITE.value,
+    )
+
+
+def _required(flag: flags.FlagHolder[str | None]) -> Path:
+    if not flag.value:
+        raise InputError(f"--{flag.name} is missing")
+    return Path(flag.value)
+
+
+def cli() -> None:
+    """Entry point of the console script."""
+    run(main)
+
+
+if __name__ == "__main__":
+    cli()
