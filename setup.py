@@ -86,6 +86,7 @@ setup(
     entry_points={
         "console_scripts": [
             "tfamt-benchmark = pipelines.commands.benchmark:cli",
+            "tfamt-compare = tfamt.commands.compare:cli",
             "tfamt-evaluate = pipelines.commands.evaluate:cli",
             "tfamt-export = tfamt.commands.export:cli",
             "tfamt-prepare = pipelines.commands.prepare:cli",

@@ -1,0 +1,130 @@
+"""Sets evaluations side by side and says which differences hold.
+
+Usage: bin/compare [NAME=]BASE.json [NAME=]OTHER.json [...] [flags]
+
+Arguments are what bin/evaluate --json wrote. The first is the base; each of the others is compared with it, piece by
+piece. A system that was trained several times is given as its files parted by commas, in the same order of seeds in
+every argument: bin/compare with=a0.json,a1.json without=b0.json,b1.json
+
+For every figure: both means, the mean difference over pieces, its 95 % bootstrap interval, how many pieces are better
+and worse, and the sign test. A difference holds if the interval leaves out 0 and the sign test gives p below 0.05.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from tfamt.commands.app import run
+from tfamt.errors import InputError
+
+if TYPE_CHECKING:
+    from tfamt.comparison import Difference, System
+
+_METRICS = flags.DEFINE_list("metrics", None, "Figures to compare; the usual ones if not given.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the bootstrap.")
+_JSON = flags.DEFINE_string("json", None, "File to write all differences to.")
+_PNG = flags.DEFINE_string("png", None, "Picture of the differences by piece; two systems only.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may be replaced.")
+
+
+def main(argv: list[str]) -> int:
+    """The command; returns its exit code."""
+    from tfamt.comparison import common_metrics, common_pieces, compare, format_differences
+    from tfamt.targets import check_target
+
+    for target in (_JSON.value, _PNG.value):
+        if target:
+            check_target(target, overwrite=_OVERWRITE.value)
+    systems = read_systems(argv[1:])
+    if _PNG.value and len(systems) != 2:
+        raise InputError(f"--png shows two systems. Received: {len(systems)}")
+    pieces = common_pieces(systems)
+    metrics = _METRICS.value or common_metrics(systems, pieces)
+    base, *others = systems
+    tables = {
+        other.name: [compare(base, other, name, pieces, seed=_SEED.value) for name in metrics]
+        for other in others
+    }
+    print("\n\n".join(format_differences(base.name, n, table) for n, table in tables.items()))
+    _say_who_is_missing(systems, pieces)
+    if _JSON.value:
+        _write_json(base.name, tables)
+    if _PNG.value:
+        from tfamt.comparison_picture import write_differences_png
+
+        ((name, table),) = tables.items()
+        title = f"{name} against {base.name}"
+        write_differences_png(table, _PNG.value, title=title, overwrite=_OVERWRITE.value)
+    return 0
+
+
+def read_systems(arguments: Sequence[str]) -> list[System]:
+    """Reads the command's arguments.
+
+    Raises:
+      InputError: fewer than two, two of one name, or a file that is no evaluation.
+    """
+    from tfamt.comparison import System
+    from tfamt.report import read_evaluation
+
+    if len(arguments) < 2:
+        raise InputError(
+            f"name two evaluations at least. Received: {' '.join(arguments) or 'nothing'}"
+        )
+    systems = []
+    for argument in arguments:
+        name, _, files = argument.rpartition("=")
+        runs = [read_evaluation(file) for file in files.split(",")]
+        systems.append(System(name or Path(files.split(",")[0]).stem, runs))
+    names = [system.name for system in systems]
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"two evaluations have one name: {', '.join(names)}", fix="Write NAME=FILE."
+        )
+    return systems
+
+
+def _say_who_is_missing(systems: Sequence[System], pieces: Sequence[str]) -> None:
+    for system in systems:
+        left_out = sorted(
+            {n for evaluation in system.runs for n in evaluation.pieces} - set(pieces)
+        )
+        if left_out:
+            print(
+                f"\n{system.name} has {len(left_out)} pieces that not all have: {', '.join(left_out)}"
+            )
+
+
+def _write_json(base: str, tables: dict[str, list[Difference]]) -> None:
+    from tfamt.targets import new_file
+
+    content = {
+        "base": base,
+        "seed": _SEED.value,
+        "systems": {
+            name: [
+                dataclasses.asdict(item)
+                | {"mean": item.mean, "holds": item.holds, "verdict": item.verdict}
+                for item in table
+            ]
+            for name, table in tables.items()
+        },
+    }
+    assert _JSON.value is not None, "checked by the caller"
+    with new_file(_JSON.value, overwrite=_OVERWRITE.value) as temporary:
+        temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+def cli() -> None:
+    """Entry point of the console script."""
+    run(main)
+
+
+if __name__ == "__main__":
+    cli()
