@@ -85,14 +85,17 @@ setup(
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [
+            "tfamt-ablation = pipelines.commands.ablation:cli",
             "tfamt-benchmark = pipelines.commands.benchmark:cli",
             "tfamt-compare = tfamt.commands.compare:cli",
             "tfamt-evaluate = pipelines.commands.evaluate:cli",
             "tfamt-export = tfamt.commands.export:cli",
+            "tfamt-inspect = tfamt.commands.inspect:cli",
             "tfamt-prepare = pipelines.commands.prepare:cli",
             "tfamt-train = pipelines.commands.train:cli",
             "tfamt-transcribe = tfamt.commands.transcribe:cli",
             "tfamt-transcribe-cluster = pipelines.commands.transcribe:cli",
+            "tfamt-tune = pipelines.commands.tune:cli",
         ]
     },
     classifiers=[

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from tfamt.label_shift import shifted_scores
 from tfamt.note_errors import Counts, count_errors
 from tfamt.notes import DEFAULT_VELOCITY, Notes, Row
 from tfamt.pianoroll import notes_to_rolls
-from tfamt.report import Piece
+from tfamt.report import Evaluation, Piece
 from tfamt.transcription import Transcriber
 
 Rolls = dict[str, NDArray[np.float32]]
@@ -125,6 +126,34 @@ def score_heard(heard: Heard, config: Config, label_shift: float | str = 0.0) ->
         details |= found
     piece = Piece(scores, errors, heard.group, dict(details))
     return ScoredPiece(piece, reference, estimates[""], precision)
+
+
+def evaluate(
+    heard: Iterable[Heard], config: Config, source: dict[str, Any], label_shift: float | str = 0.0
+) -> tuple[Evaluation, dict[str, tuple[Notes, Notes]]]:
+    """Scores recordings one after the other.
+
+    Args:
+      heard: one recording at least.
+      config: of the model.
+      source: what is known of weights and data; model and decoding are added.
+      label_shift: as in `score_heard`.
+
+    Returns:
+      The evaluation, and reference and estimate by piece.
+    """
+    pieces: dict[str, Piece] = {}
+    notes: dict[str, tuple[Notes, Notes]] = {}
+    precision: dict[str, PrecisionCounts] = {}
+    for item in heard:
+        scored = score_heard(item, config, label_shift)
+        pieces[item.recording] = scored.piece
+        notes[item.recording] = (scored.reference, scored.estimate)
+        for prefix, counts in scored.precision.items():
+            precision[prefix] = precision[prefix] + counts if prefix in precision else counts
+    pooled = {f"{name}average_precision": c.average_precision for name, c in precision.items()}
+    source = {"model": config.name, **source, "decoding": asdict(config.decoding)}
+    return Evaluation(pieces, source, pooled), notes
 
 
 def decode_and_score(heard: Heard, config: Config, decoding: DecodingConfig) -> Scores:

@@ -32,6 +32,19 @@ def shipped_weights(name: str = SHIPPED) -> str:
     return str(resources.files("tfamt") / "models" / f"{name}.npz")
 
 
+def weights_of(run: str | None, weights: str | None) -> str:
+    """The weights file that a command means by its flags --run and --weights.
+
+    Raises:
+      InputError: both or none of them are given.
+    """
+    if run and not weights:
+        return os.path.join(run, "weights.npz")
+    if weights and not run:
+        return weights
+    raise InputError("give either --run or --weights")
+
+
 def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
     """Every weight of the joint model under the name that it has in a file."""
     return {

@@ -128,14 +128,12 @@ def _score_model(shift: float | str) -> _Result:
 
     from tqdm import tqdm
 
-    from pipelines.scoring import hear, score_heard
+    from pipelines.scoring import evaluate, hear
     from pipelines.windows import load_index
-    from tfamt.average_precision import PrecisionCounts
-    from tfamt.report import Evaluation
     from tfamt.transcription import Transcriber
-    from tfamt.weights import load_model
+    from tfamt.weights import load_model, weights_of
 
-    weights = _weights()
+    weights = weights_of(_RUN.value, _WEIGHTS.value)
     if not _DATA.value:
         raise InputError("--data is missing")
     stored = [item for folder in _DATA.value for item in load_index(folder, _SPLIT.value)]
@@ -143,33 +141,9 @@ def _score_model(shift: float | str) -> _Result:
     if _DECODING.value:
         config = dataclasses.replace(config, decoding=read_decoding(_DECODING.value))
     transcriber = Transcriber(config, model)
-    pieces: dict[str, Piece] = {}
-    notes: dict[str, tuple[Notes, Notes]] = {}
-    precision: dict[str, PrecisionCounts] = {}
-    for item in tqdm(stored, desc=config.name, unit="recording", disable=None):
-        scored = score_heard(hear(transcriber, item), config, shift)
-        pieces[item.entry.recording] = scored.piece
-        notes[item.entry.recording] = (scored.reference, scored.estimate)
-        for prefix, counts in scored.precision.items():
-            precision[prefix] = precision[prefix] + counts if prefix in precision else counts
-    pooled = {f"{name}average_precision": c.average_precision for name, c in precision.items()}
-    source: dict[str, Any] = {
-        "weights": str(weights),
-        "model": config.name,
-        "data": list(_DATA.value),
-        "split": _SPLIT.value,
-        "decoding": dataclasses.asdict(config.decoding),
-    }
-    return _Result(Evaluation(pieces, source, pooled), notes)
-
-
-def _weights() -> Path:
-    run_dir, weights = _RUN.value, _WEIGHTS.value
-    if run_dir and not weights:
-        return Path(run_dir, "weights.npz")
-    if weights and not run_dir:
-        return Path(weights)
-    raise InputError("give either --run or --weights")
+    progress = tqdm(stored, desc=config.name, unit="recording", disable=None)
+    source = {"weights": weights, "data": list(_DATA.value), "split": _SPLIT.value}
+    return _Result(*evaluate((hear(transcriber, x) for x in progress), config, source, shift))
 
 
 def read_decoding(path: str) -> Any:

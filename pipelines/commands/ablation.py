@@ -1,0 +1,79 @@
+"""The paper's experiment: trains with and without reconstruction, compares, and writes a report.
+
+Usage: bin/ablation --data=FOLDER [flags] [-- flags of bin/train]
+
+For every seed icpr2020_mel and icpr2020_mel_baseline are trained on the same data in the same order, in the end
+icpr2020_cqt with the first seed. Each run is evaluated on the validation and the test split, tuned on the validation
+split, and evaluated on the test split once more. After every pair the report is written anew. The command goes on
+where it was stopped; runs in training lose two minutes at the most.
+
+Flags after -- go to bin/train, for all runs alike.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags
+
+from tfamt.commands.app import run
+from tfamt.errors import InputError
+
+_DATA = flags.DEFINE_string("data", None, "Prepared data set with a validation and a test split.")
+_OUTPUT = flags.DEFINE_string("output", "runs/ablation", "Folder of the study.")
+_REPORT = flags.DEFINE_string("report", None, "The report; ablation.md in --output if not given.")
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each arm.", 1)
+_STEPS = flags.DEFINE_integer("steps", 900, "Optimizer steps of every run.", 1)
+_BATCH = flags.DEFINE_integer("batch_size", 8, "Windows per step.", 1)
+_FRAMES = flags.DEFINE_integer("window_frames", 320, "Frames per window: 320 are 10.24 s.", 1)
+_RATE = flags.DEFINE_float("learning_rate", 2e-3, "Highest learning rate, falling by a cosine.")
+_WARMUP = flags.DEFINE_integer("warmup_steps", 30, "Steps in which the learning rate rises.", 0)
+_VALIDATE = flags.DEFINE_integer("validate_steps", 150, "Steps between validations.", 1)
+_VALIDATION = flags.DEFINE_float("validation_minutes", 6.0, "Audio of these validations.", 0.0)
+_TUNING = flags.DEFINE_float("tuning_minutes", 20.0, "Audio to tune thresholds on.", 0.0)
+_REPORT_ONLY = flags.DEFINE_bool("report_only", False, "Writes the report of what is there.")
+
+
+def main(argv: list[str]) -> int:
+    """The command; returns its exit code."""
+    from pipelines.ablation import Settings, carry_out, open_study, runs_of
+    from pipelines.ablation_report import write_report
+
+    if not _DATA.value:
+        raise InputError("--data is missing", fix="Make it with bin/prepare, see BUILD.md.")
+    strange = [argument for argument in argv[1:] if not argument.startswith("--")]
+    if strange:
+        raise InputError(f"only flags may follow --. Received: {' '.join(strange)}")
+    settings = Settings(
+        data=_DATA.value,
+        seeds=_SEEDS.value,
+        steps=_STEPS.value,
+        batch_size=_BATCH.value,
+        window_frames=_FRAMES.value,
+        learning_rate=_RATE.value,
+        warmup_steps=_WARMUP.value,
+        validate_steps=_VALIDATE.value,
+        validation_minutes=_VALIDATION.value,
+        tuning_minutes=_TUNING.value,
+        train_flags=tuple(argv[1:]),
+    )
+    folder = Path(_OUTPUT.value)
+    path = Path(_REPORT.value) if _REPORT.value else folder / "ablation.md"
+    open_study(folder, settings)
+    for number, item in enumerate(runs_of(folder, settings)):
+        if not _REPORT_ONLY.value and not item.done:
+            carry_out(item, settings, lambda line: print(line, flush=True))
+            if number % 2 == 1:
+                write_report(folder, settings, path)
+    write_report(folder, settings, path)
+    print(f"report: {path}")
+    return 0
+
+
+def cli() -> None:
+    """Entry point of the console script."""
+    run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,102 @@
+"""Chooses the thresholds of decoding on the validation split of prepared data sets.
+
+Usage: bin/tune --run=FOLDER --data=FOLDER --output=decoding.json [flags]
+
+The model of a run (or --weights) transcribes recordings of the validation split once; then thresholds, shortest note
+and shortest gap are changed one after the other to the value with the best mean score, until nothing gets better.
+--output takes the setting with the best score and all that was tried: bin/evaluate --decoding=decoding.json uses it.
+--output_weights takes a copy of the weights that holds it: bin/transcribe --weights uses it.
+
+The test split is refused: what is chosen on recordings says nothing about them any more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from tfamt.commands.app import run
+from tfamt.errors import InputError
+
+if TYPE_CHECKING:
+    from pipelines.tuning import Trial
+
+_RUN = flags.DEFINE_string("run", None, "Folder of a run of bin/train.")
+_WEIGHTS = flags.DEFINE_string("weights", None, "Weights file, instead of --run.")
+_DATA = flags.DEFINE_list("data", None, "Folders of prepared data sets, parted by commas.")
+_SPLIT = flags.DEFINE_string("split", "validation", "Never test.")
+_MINUTES = flags.DEFINE_float("minutes", 30.0, "Audio to tune on, of each group in turns.", 0.0)
+_METRIC = flags.DEFINE_enum(
+    "metric", "note_f1", ["note_f1", "note_offset_f1", "frame_f1"], "What is to be large."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "File to write the decoding config to (JSON).")
+_OUTPUT_WEIGHTS = flags.DEFINE_string("output_weights", None, "File to write weights with it to.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may be replaced.")
+
+
+def main(argv: list[str]) -> int:
+    """The command; returns its exit code."""
+    from tfamt.targets import check_target
+
+    if argv[1:]:
+        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    if _SPLIT.value != "validation":
+        raise InputError(
+            f"thresholds are tuned on the validation split only. Received: --split={_SPLIT.value}",
+            fix="Keep recordings for validation when preparing the data, such as --validation_groups.",
+        )
+    if not (_OUTPUT.value or _OUTPUT_WEIGHTS.value):
+        raise InputError("--output or --output_weights is missing")
+    for target in (_OUTPUT.value, _OUTPUT_WEIGHTS.value):
+        if target:
+            check_target(target, overwrite=_OVERWRITE.value)
+    _tune()
+    return 0
+
+
+def _tune() -> None:
+    from pipelines.scoring import hear
+    from pipelines.tuning import best_of, trials_as_json, tune
+    from pipelines.validation import first_minutes
+    from pipelines.windows import load_index
+    from tfamt.targets import new_file
+    from tfamt.transcription import Transcriber
+    from tfamt.weights import load_transcriber, load_weights, save_weights, weights_of
+
+    weights = weights_of(_RUN.value, _WEIGHTS.value)
+    if not _DATA.value:
+        raise InputError("--data is missing")
+    stored = [item for folder in _DATA.value for item in load_index(folder, "validation")]
+    chosen = first_minutes(stored, _MINUTES.value)
+    config, model = load_transcriber(weights)
+    transcriber = Transcriber(config, model)
+    heard = [hear(transcriber, item) for item in chosen]
+    print(f"{config.name}: tuning {_METRIC.value} on {len(heard)} recordings", flush=True)
+    trials = tune(config, heard, _METRIC.value, _print_trial)
+    best = best_of(trials)
+    print(f"best: {best.score:.4f}, before: {trials[0].score:.4f}")
+    if _OUTPUT.value:
+        with new_file(_OUTPUT.value, overwrite=_OVERWRITE.value) as temporary:
+            temporary.write_text(trials_as_json(trials, _METRIC.value, heard), "utf-8")
+    if _OUTPUT_WEIGHTS.value:
+        config, arrays = load_weights(weights)
+        config = dataclasses.replace(config, decoding=best.decoding)
+        save_weights(_OUTPUT_WEIGHTS.value, config, arrays)
+
+
+def _print_trial(trial: Trial) -> None:
+    values = dataclasses.asdict(trial.decoding)
+    method = values.pop("method")
+    shown = "  ".join(f"{name} {value:g}" for name, value in values.items())
+    print(f"{trial.score:.4f}  {method}  {shown}", flush=True)
+
+
+def cli() -> None:
+    """Entry point of the console script."""
+    run(main)
+
+
+if __name__ == "__main__":
+    cli()

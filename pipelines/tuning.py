@@ -1,0 +1,97 @@
+"""The thresholds of decoding, chosen on validation recordings."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipelines.scoring import Heard, decode_and_score
+from tfamt.config import Config, DecodingConfig
+
+_THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+CANDIDATES: dict[str, tuple[float, ...]] = {
+    "pianoroll_threshold": _THRESHOLDS,
+    "onset_threshold": _THRESHOLDS,
+    "min_note_ms": (0.0, 20.0, 30.0, 40.0, 60.0, 80.0, 100.0),
+    "min_gap_ms": (30.0, 50.0, 70.0, 100.0),
+}
+"""Values that are tried of each field."""
+_ONSETS_ONLY = ("onset_threshold", "min_gap_ms")
+MOST_ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting that was tried: mean score over the recordings."""
+
+    decoding: DecodingConfig
+    score: float
+
+
+def tune(
+    config: Config,
+    heard: Sequence[Heard],
+    metric: str,
+    progress: Callable[[Trial], None] = lambda _: None,
+) -> list[Trial]:
+    """Changes one field after the other to its best value until none gets better.
+
+    Args:
+      config: of the model; its decoding is where the search begins.
+      heard: what the model makes of the recordings.
+      metric: figure whose mean over recordings is to be large.
+      progress: is told of every trial.
+
+    Returns:
+      All trials in order (`best_of`).
+    """
+    tried: dict[DecodingConfig, Trial] = {}
+
+    def attempt(decoding: DecodingConfig) -> Trial:
+        if decoding not in tried:
+            scores = [decode_and_score(item, config, decoding)[metric] for item in heard]
+            tried[decoding] = Trial(decoding, float(np.mean(scores)))
+            progress(tried[decoding])
+        return tried[decoding]
+
+    best = attempt(config.decoding)
+    for _ in range(MOST_ROUNDS):
+        before = best
+        for field in fields_of(config.decoding):
+            for value in CANDIDATES[field]:
+                change: dict[str, Any] = {field: value}
+                trial = attempt(dataclasses.replace(best.decoding, **change))
+                best = trial if trial.score > best.score else best
+        if best is before:
+            break
+    return list(tried.values())
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """The first of those with the highest score."""
+    return max(trials, key=lambda trial: trial.score)
+
+
+def trials_as_json(trials: Sequence[Trial], metric: str, heard: Sequence[Heard]) -> str:
+    """The best decoding under "decoding", what it was chosen by and on, and all trials."""
+    best = best_of(trials)
+    content = {
+        "decoding": dataclasses.asdict(best.decoding),
+        "metric": metric,
+        "score": best.score,
+        "recordings": [item.recording for item in heard],
+        "trials": [
+            {"score": trial.score, **dataclasses.asdict(trial.decoding)} for trial in trials
+        ],
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def fields_of(decoding: DecodingConfig) -> list[str]:
+    """Fields that matter to the method of `decoding`."""
+    return [name for name in CANDIDATES if decoding.method == "onsets" or name not in _ONSETS_ONLY]

@@ -1,0 +1,118 @@
+"""The paper's experiment in miniature, through the command line: run, stopped, gone on with, reported."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.ablation import CQT, WITH, WITHOUT, Settings, runs_of, train_flags
+from tests.small_data import prepare_small
+from tfamt.report import read_evaluation
+from tfamt.weights import load_weights
+
+SMALL = ["--model_channels=4", "--model_context=none", "--model_reconstruction_channels=4"]
+SETTINGS = Settings("data", 2, 9, 8, 320, 1e-3, 3, 5, 1.0, 2.0, ("--model_context=none",))
+
+
+def ablation(*arguments: str | Path, root: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipelines.commands.ablation", *map(str, arguments)]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+
+
+def test_pairs_come_early_and_share_everything_but_the_preset() -> None:
+    runs = runs_of(Path("out"), SETTINGS)
+    assert [(run.preset, run.seed) for run in runs] == [
+        (WITH, 0), (WITHOUT, 0), (WITH, 1), (WITHOUT, 1), (CQT, 0),
+    ]  # fmt: skip
+    own = ("--preset", "--run_dir")
+    shared = [[f for f in train_flags(r, SETTINGS) if not f.startswith(own)] for r in runs]
+    assert shared[0] == shared[1] == shared[4] != shared[2] == shared[3]
+    assert {"--training_seed=1", "--training_steps=9", "--model_context=none"} <= set(shared[2])
+
+
+@pytest.fixture(scope="module")
+def study(root: Path, tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("ablation")
+    data = prepare_small(folder)
+    arguments = [
+        f"--data={data}", f"--output={folder / 'out'}", f"--report={folder / 'docs' / 'ablation.md'}",
+        "--seeds=1", "--steps=2", "--batch_size=1", "--window_frames=96", "--validate_steps=2",
+        "--warmup_steps=1",
+    ]  # fmt: skip
+    (folder / "docs").mkdir()
+    done = ablation(*arguments, "--", *SMALL, root=root)
+    assert done.returncode == 0, done.stderr
+    return folder, arguments, done
+
+
+def test_a_study_runs_and_reports(study) -> None:
+    folder, _, done = study
+    assert done.stdout.splitlines() == [
+        *(f"{preset}_seed0: {stage}" for preset in (WITH, WITHOUT, CQT) for stage in ("training", "evaluation")),
+        f"report: {folder}/docs/ablation.md",
+    ]  # fmt: skip
+    text = (folder / "docs" / "ablation.md").read_text()
+    with_ = read_evaluation(folder / "out/results/icpr2020_mel_seed0_test.json")
+    without = read_evaluation(folder / "out/results/icpr2020_mel_baseline_seed0_test.json")
+    assert list(with_.pieces) == list(without.pieces) == ["test_test0"] or len(with_.pieces) == 1
+    means = [item.summary.mean["average_precision"] for item in (without, with_)]
+    row = re.search(
+        r"thresholds 0\.5\n\n.*?\| average_precision +\| (\S+) \| (\S+)",
+        text[text.index("## With and without reconstruction: test") :], re.DOTALL,
+    )  # fmt: skip
+    assert row is not None
+    assert [float(cell) for cell in row.groups()] == pytest.approx(means, abs=5e-5)
+    assert "does not hold (1 pieces are too few for the sign test)" in text
+    assert (
+        "| audio seen | 0.0 h, 1 windows per recording | 1582 h, 2000 windows per recording |"
+        in text
+    )
+    assert "| validated on | 2 (tones) | the test pianos |" in text
+    assert "bin/ablation \\\n" in text and f"-- {' '.join(SMALL)}" in text
+    for picture in re.findall(r"\]\((.+\.png)\)", text):
+        assert (folder / "docs" / picture).read_bytes()[:4] == b"\x89PNG"
+    assert len(re.findall(r"\.png\)", text)) == 4
+    assert "second_pass_note_f1" in with_.summary.mean
+    assert "second_pass_note_f1" not in without.summary.mean
+    tuned = json.loads((folder / "out/results/icpr2020_mel_seed0_decoding.json").read_text())
+    assert tuned["recordings"] == [*read_evaluation(
+        folder / "out/results/icpr2020_mel_seed0_validation.json").pieces]  # fmt: skip
+    assert tuned["score"] == max(trial["score"] for trial in tuned["trials"])
+    config, _ = load_weights(folder / "out/runs/icpr2020_cqt_seed0/weights.npz")
+    assert (config.spectrogram.kind, config.training.steps, config.model.channels) == (
+        "cqt",
+        2,
+        (4,),
+    )
+
+
+def test_what_is_done_is_not_done_again_and_what_is_missing_is(study, root: Path) -> None:
+    folder, arguments, _ = study
+    results = folder / "out" / "results"
+    weights = folder / "out" / "runs" / "icpr2020_mel_baseline_seed0" / "weights.npz"
+    before = {path: path.stat().st_mtime_ns for path in [*results.iterdir(), weights]}
+    lost = results / "icpr2020_mel_baseline_seed0_test.json"
+    content = lost.read_bytes()
+    lost.unlink()
+    done = ablation(*arguments, "--", *SMALL, root=root)
+    assert done.stdout.splitlines()[:-1] == ["icpr2020_mel_baseline_seed0: evaluation"], done.stderr
+    assert lost.read_bytes() == content
+    for path, time in before.items():
+        if "baseline" not in path.name:
+            assert path.stat().st_mtime_ns == time, path
+    done = ablation(*arguments, root=root)
+    assert done.returncode == 1 and "holds a study with other settings" in done.stderr
+
+
+def test_a_failed_training_is_reported_with_its_log(study, root: Path) -> None:
+    folder, arguments, _ = study
+    other = [a.replace("/out", "/failing") for a in arguments]
+    done = ablation(*other, "--", "--model_heads=onset", root=root)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "must hold pianoroll" in done.stderr
+    assert f"{folder}/failing/logs/icpr2020_mel_seed0.log" in done.stderr
