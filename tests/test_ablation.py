@@ -21,7 +21,7 @@ SETTINGS = Settings("data", 2, 9, 8, 320, 1e-3, 3, 5, 1.0, 2.0, ("--model_contex
 
 def ablation(*arguments: str | Path, root: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pipelines.commands.ablation", *map(str, arguments)]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=900)
 
 
 def test_pairs_come_early_and_share_everything_but_the_preset() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def pair_up(reference: Path, estimate: Path) -> Pairs:
         raise InputError(f"one is a file, the other a folder. Received: {reference} and {estimate}")
     if reference.is_file():
         return Pairs({reference.stem: (reference, estimate)})
-    references, estimates = _labels_by_stem(reference), _labels_by_stem(estimate)
+    references, estimates = labels_by_stem(reference), labels_by_stem(estimate)
     shared = sorted(references.keys() & estimates.keys())
     problems = [
         f"{files[stem]}: has no partner of that name in {other}"
@@ -72,17 +73,23 @@ def score_pair(
     return Piece(scores, count_errors(played, heard), details=dict(details)), played, heard
 
 
-def _labels_by_stem(folder: Path) -> dict[str, Path]:
+def labels_by_stem(folder: Path, suffixes: Sequence[str] = LABEL_SUFFIXES) -> dict[str, Path]:
+    """The label files of a folder, at any depth, by their names without suffix.
+
+    Args:
+      folder: where to look.
+      suffixes: of several files of one name the one with the earliest of these is taken.
+
+    Raises:
+      InputError: two files of one name and suffix.
+    """
+
     def rank(path: Path) -> int:
-        return LABEL_SUFFIXES.index(path.suffix.lower())
+        return suffixes.index(path.suffix.lower())
 
     best: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if (
-            path.name.startswith(".")
-            or path.suffix.lower() not in LABEL_SUFFIXES
-            or not path.is_file()
-        ):
+        if path.name.startswith(".") or path.suffix.lower() not in suffixes or not path.is_file():
             continue
         rival = best.get(path.stem)
         if rival is not None and rank(rival) == rank(path):

@@ -1,0 +1,119 @@
+"""The flagfiles of the paper: what they say, and that each starts, steps and evaluates."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from pipelines import maestro, maps, musicnet
+from pipelines.commands import train
+from pipelines.recordings import SPLITS, DataSet
+from pipelines.scoring import evaluate, hear
+from pipelines.shards import ShardJob, write_shard
+from pipelines.windows import load_index
+from tests import make_fixtures
+from tfamt.config_flags import config_from_flags
+from tfamt.presets import preset
+from tfamt.transcription import Transcriber
+from tfamt.weights import load_model
+
+DATA_SETS = {"maps": 8688, "maestro": 60_438, "musicnet": 20_000}
+"""Steps: 2000 epochs of 139, 967 and 320 recordings, 32 to a batch."""
+ALL = list(itertools.product(DATA_SETS, ("mel", "cqt"), ("", "_baseline")))
+SMALLER = [
+    "--training_steps=1", "--training_batch_size=2", "--training_window_frames=32",
+    "--inference_window_frames=32", "--inference_margin_frames=8", "--model_channels=4,8",
+    "--model_reconstruction_channels=4,8", "--model_context_units=8",
+    "--model_reconstruction_units=8", "--validation_minutes=0.001",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Small data sets in the layouts of the genuine ones, read and prepared."""
+    folder = tmp_path_factory.mktemp("prepared")
+    make_fixtures.make_maps(folder / "maps")
+    make_fixtures.make_musicnet(folder / "musicnet")
+    make_fixtures.write_files(folder / "maestro", make_fixtures.maestro_files("v2.0.0"))
+    found = {
+        "maps": maps.read(str(folder / "maps"), ["AkPnBcht"]),
+        "maestro": maestro.read(str(folder / "maestro")),
+        "musicnet": musicnet.read(str(folder / "musicnet"), validation_ids=["2302"]),
+    }
+    return {name: store(data_set, folder / "out" / name) for name, data_set in found.items()}
+
+
+def store(data_set: DataSet, folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for split in SPLITS:
+        chosen = [item for item in data_set.recordings if item.split == split]
+        assert chosen, (data_set.name, split)
+        write_shard(ShardJob(str(folder), f"{split}-00000-of-00001", "fixture", chosen))
+    (folder / "manifest.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def parse(monkeypatch: pytest.MonkeyPatch, root: Path):
+    """Parses flags as bin/train does in the checkout; all are as before afterwards."""
+    from absl.testing import flagsaver
+
+    monkeypatch.chdir(root)
+    values = flags.FLAGS
+    with flagsaver.flagsaver():
+
+        def parse(*arguments: str) -> None:
+            for name in values:
+                values[name].unparse()
+            values(["train", *arguments])
+
+        yield parse
+
+
+def test_every_flagfile_has_been_thought_of(root: Path) -> None:
+    found = {path.name for path in (root / "configs").glob("icpr2020_*.flags")}
+    assert found == {f"icpr2020_{d}_{s}{b}.flags" for d, s, b in ALL}
+
+
+@pytest.mark.parametrize(("data", "kind", "baseline"), ALL)
+def test_settings_are_the_papers(parse, data: str, kind: str, baseline: str) -> None:
+    name = f"icpr2020_{data}_{kind}{baseline}"
+    parse(f"--flagfile=configs/{name}.flags")
+    config = config_from_flags()
+    wanted = preset(f"icpr2020_{kind}{baseline}")
+    assert config.model == wanted.model and config.spectrogram == wanted.spectrogram
+    assert config.model.reconstruction == config.model.second_pass == (not baseline)
+    training = config.training
+    assert training.steps == DATA_SETS[data]
+    assert (training.batch_size, training.window_frames, training.clip_norm) == (32, 640, 3.0)
+    assert (training.learning_rate, training.schedule) == (6e-4, "exponential")
+    assert (training.decay_rate, training.decay_steps, training.ema) == (0.98, 10_000, 0.0)
+    assert flags.FLAGS.data == [f"data/{data}"] and flags.FLAGS.run_dir == f"runs/{name}"
+
+
+@pytest.mark.parametrize(("data", "kind", "baseline"), ALL)
+def test_each_starts_steps_and_evaluates(
+    parse, prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    data: str, kind: str, baseline: str,
+) -> None:  # fmt: skip
+    parse(
+        f"--flagfile=configs/icpr2020_{data}_{kind}{baseline}.flags", f"--data={prepared[data]}",
+        f"--run_dir={tmp_path}", *SMALLER,
+    )  # fmt: skip
+    assert train.main(["train"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[-2].startswith("step 1/1  loss ") and "validation_note_f1" in lines[-1]
+    assert ("reconstruction" in lines[-2]) == (not baseline)
+    config, model = load_model(tmp_path / "weights.npz")
+    assert json.loads((tmp_path / "config.json").read_text())["training"]["steps"] == 1
+    stored = load_index(prepared[data], "test")[:1]
+    scored, _ = evaluate([hear(Transcriber(config, model), item) for item in stored], config, {})
+    (piece,) = scored.pieces.values()
+    assert piece.group in {"ENSTDkAm", "ENSTDkCl", "Claude Debussy", "Mozart", "Bach", "Beethoven"}
+    for prefix in ("", *([] if baseline else ["second_pass_"])):
+        assert 0 < piece.scores[f"{prefix}average_precision"] <= 1
+    assert ("second_pass_note_f1" in piece.scores) == (not baseline)

@@ -1,0 +1,210 @@
+"""Models on prepared data: scored, tuned, through the library and the commands."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from pipelines.scoring import Heard, evaluate, hear, score_heard
+from pipelines.tuning import CANDIDATES, best_of, fields_of, tune
+from pipelines.windows import load_index
+from tests.small_data import piece, prepare_small
+from tests.test_average_precision import by_sorting
+from tfamt.config import Config, DecodingConfig, ModelConfig, replace
+from tfamt.evaluation import score
+from tfamt.frames import FrameGrid
+from tfamt.model import build_model
+from tfamt.notes import Notes
+from tfamt.pianoroll import notes_to_rolls
+from tfamt.presets import preset
+from tfamt.report import read_evaluation
+from tfamt.transcription import Transcriber
+from tfamt.weights import load_model, load_weights, named_weights, save_weights
+
+GRID = FrameGrid(16000, 512)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared data, and a run whose weights are random."""
+    folder = tmp_path_factory.mktemp("scoring")
+    prepare_small(folder)
+    keras.utils.set_random_seed(1)
+    config = replace(preset("tiny"), "model", context="none")
+    model = build_model(config)
+    (folder / "run").mkdir()
+    weights = {name: value.numpy() for name, value in named_weights(model).items()}
+    save_weights(folder / "run" / "weights.npz", config, weights)
+    return folder
+
+
+def heard_of(notes: Notes, frames: int = 140, **rolls: np.ndarray) -> Heard:
+    return Heard("x", "tones", frames * 0.032, notes, rolls)
+
+
+def rolls_of(notes: Notes, frames: int = 140) -> np.ndarray:
+    return notes_to_rolls(notes, frames, GRID)["pianoroll"]
+
+
+def test_both_passes_are_decoded_and_scored() -> None:
+    notes = piece(1)
+    late = notes.shift(0.32)
+    config = Config()
+    scored = score_heard(
+        heard_of(
+            notes, pianoroll=0.8 * rolls_of(notes), pianoroll_second_pass=0.8 * rolls_of(late)
+        ),
+        config,
+    ).piece
+    assert scored.scores["note_f1"] == scored.scores["frame_f1"] == 1.0
+    assert scored.scores["average_precision"] == 1.0
+    assert scored.scores["second_pass_note_f1"] == 0.0
+    assert 0 < scored.scores["second_pass_frame_f1"] < 1
+    assert scored.errors["hits"] == len(notes) and scored.errors["second_pass_hits"] == 0
+    expected = by_sorting(rolls_of(notes), rolls_of(late))
+    assert scored.scores["second_pass_average_precision"] == pytest.approx(expected, abs=1e-9)
+    # The model hears no loudness, so none is scored.
+    assert "note_offset_velocity_f1" not in scored.scores and scored.group == "tones"
+    assert "shifted_note_f1" not in scored.scores
+
+
+def test_labels_that_lie_early_are_scored_raw_and_shifted() -> None:
+    notes = piece(1, seconds=20.0)
+    config = Config()
+    heard = heard_of(notes, pianoroll=rolls_of(notes.shift(0.064), 700))
+    scored = score_heard(heard, config, "auto").piece
+    assert scored.scores["note_f1"] < 0.5 and scored.scores["shifted_note_f1"] > 0.95
+    assert scored.details["label_shift_ms"] == pytest.approx(64, abs=4)
+    fixed = score_heard(heard, config, 0.064).piece
+    assert fixed.details["label_shift_ms"] == 64.0
+    assert fixed.details["measured_label_shift_ms"] == scored.details["label_shift_ms"]
+
+
+def test_pooled_precision_is_not_the_mean() -> None:
+    good, poor = piece(1), piece(2)
+    noise = 0.9 * np.random.default_rng(0).random((140, 88)).astype(np.float32)
+    items = [heard_of(good, pianoroll=rolls_of(good)), heard_of(poor, pianoroll=noise)]
+    both = [Heard(f"p{n}", "", 1.0, item.reference, item.rolls) for n, item in enumerate(items)]
+    evaluation, notes = evaluate(both, Config(), {"split": "validation"})
+    joined = np.concatenate([item.rolls["pianoroll"] for item in items])
+    truth = np.concatenate([rolls_of(good), rolls_of(poor)])
+    assert evaluation.pooled["average_precision"] == pytest.approx(
+        by_sorting(truth, joined), abs=1e-3
+    )
+    assert notes["p0"][0] == good and evaluation.source["split"] == "validation"
+
+
+def test_tuning_finds_the_threshold_that_separates() -> None:
+    notes = piece(4)
+    config = Config()
+    # Notes at 0.3 over a floor of false alarms at 0.2, and one frame of 0.4 here and there.
+    roll = np.maximum(0.3 * rolls_of(notes), 0.2 * rolls_of(piece(5)))
+    roll[::16, 3] = 0.4
+    trials = tune(config, [heard_of(notes, pianoroll=roll)], "note_f1")
+    assert trials[0].decoding == config.decoding and trials[0].score == 0.0
+    best = best_of(trials)
+    assert best.score == 1.0
+    assert best.decoding.pianoroll_threshold in (0.25, 0.3) and best.decoding.min_note_ms > 32
+    assert len({trial.decoding for trial in trials}) == len(trials)
+    assert fields_of(config.decoding) == ["pianoroll_threshold", "min_note_ms"]
+    assert fields_of(DecodingConfig(method="onsets")) == list(CANDIDATES)
+
+
+def test_velocity_is_scored_where_model_and_labels_have_it() -> None:
+    notes = piece(6)
+    rolls = notes_to_rolls(notes, 140, GRID)
+    model = ModelConfig(heads=("pianoroll", "onset", "velocity"), reconstruction=False)
+    config = Config(model=model, decoding=DecodingConfig(method="onsets"))
+    chosen = {name: rolls[name] for name in ("pianoroll", "onset", "velocity")}
+    assert (
+        score_heard(heard_of(notes, **chosen), config).piece.scores["note_offset_velocity_f1"] == 1
+    )
+    silent_labels = Notes(notes.onset, notes.offset, notes.pitch)
+    scores = score_heard(heard_of(silent_labels, **chosen), config).piece.scores
+    assert "note_offset_velocity_f1" not in scores and scores["note_f1"] == 1
+
+
+def run(command: str, *arguments: str | Path, root: Path) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", f"pipelines.commands.{command}", *map(str, arguments)]
+    return subprocess.run(call, cwd=root, capture_output=True, text=True, timeout=180)
+
+
+def test_evaluate_and_tune_commands(place: Path, root: Path) -> None:
+    model, out = [f"--run={place}/run", f"--data={place}/data"], place / "out"
+    out.mkdir()
+    done = run(
+        "tune",
+        *model,
+        "--metric=frame_f1",
+        f"--output={out}/d.json",
+        f"--output_weights={out}/w.npz",
+        root=root,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    tuned = json.loads((out / "d.json").read_text())
+    assert done.stdout.splitlines()[0] == "tiny: tuning frame_f1 on 2 recordings"
+    assert tuned["score"] == max(trial["score"] for trial in tuned["trials"]) > 0
+    config, arrays = load_weights(out / "w.npz")
+    assert config.decoding == DecodingConfig(**tuned["decoding"])
+    _, before = load_weights(place / "run" / "weights.npz")
+    assert all((arrays[name] == before[name]).all() for name in before)
+
+    targets = [
+        f"--json={out}/e.json", f"--csv={out}/e.csv", f"--markdown={out}/e.md", f"--png={out}/e.png",
+        f"--overlay_png={out}/o.png", "--overlay_seconds=3",
+    ]  # fmt: skip
+    flags = [*model, f"--decoding={out}/d.json", "--label_shift_ms=auto"]
+    done = run("evaluate", *flags, *targets, root=root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "second-pass piano roll:" in done.stdout and "labels shifted:" in done.stdout
+    evaluation = read_evaluation(out / "e.json")
+    assert evaluation.summary.mean["frame_f1"] == pytest.approx(tuned["score"])
+    assert evaluation.source["decoding"] == tuned["decoding"]
+    assert (evaluation.source["split"], evaluation.source["model"]) == ("validation", "tiny")
+    with (out / "e.csv").open() as file:
+        rows = {row["piece"]: row for row in csv.DictReader(file)}
+    assert list(rows) == list(evaluation.pieces)
+    for png in ("e.png", "o.png"):
+        assert (out / png).read_bytes()[:4] == b"\x89PNG"
+
+    # The same by hand: every recording transcribed with the tuned weights and scored.
+    config, joint = load_model(out / "w.npz")
+    transcriber = Transcriber(config, joint.get_layer("transcriber"))
+    for item in load_index(place / "data", "validation"):
+        heard = hear(transcriber, item)
+        expected = score(heard.reference, score_heard(heard, config).estimate, velocity=False)
+        found = evaluation.pieces[item.entry.recording]
+        assert found.scores["frame_f1"] == pytest.approx(expected["frame_f1"], abs=1e-9)
+        assert float(rows[item.entry.recording]["frame_f1"]) == pytest.approx(expected["frame_f1"])
+        assert found.details["seconds"] == pytest.approx(item.entry.total / 16000, abs=1e-3)
+
+
+def test_wrong_calls_get_one_line_each(place: Path, root: Path) -> None:
+    model, data = f"--run={place}/run", f"--data={place}/data"
+    out = f"--output={place}/x.json"
+    not_decoding = place / "not.json"
+    not_decoding.write_text("{}")
+    cases = [
+        ("tune", [model, data, out, "--split=test"], "on the validation split only"),
+        ("tune", [model, data], "--output or --output_weights is missing"),
+        ("tune", [model, out], "--data is missing"),
+        ("tune", [data, out], "give either --run or --weights"),
+        ("evaluate", [model], "--data is missing"),
+        ("evaluate", [data], "give either --run or --weights"),
+        ("evaluate", [model, data, "--reference=x"], "give either --reference and --estimate or"),
+        ("evaluate", [model, data, "--label_shift_ms=some"], "must be a number or auto"),
+        ("evaluate", ["--run=none", data], "none/weights.npz: does not exist"),
+        ("evaluate", [model, data, f"--decoding={not_decoding}"], "decoding must be an object"),
+        ("evaluate", [model, f"--data={place}"], "is not a prepared data set"),
+    ]
+    for command, arguments, message in cases:
+        done = run(command, *arguments, root=root)
+        assert (done.returncode, done.stdout) == (1, ""), (arguments, done.stderr)
+        assert message in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
