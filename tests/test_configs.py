@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from absl import flags
 
 from pipelines import maestro, maps, musicnet
@@ -95,6 +97,15 @@ def test_settings_are_the_papers(parse, data: str, kind: str, baseline: str) -> 
     assert flags.FLAGS.data == [f"data/{data}"] and flags.FLAGS.run_dir == f"runs/{name}"
 
 
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """Without graphs, whose making takes most of the time of a single step."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(("data", "kind", "baseline"), ALL)
 def test_each_starts_steps_and_evaluates(
     parse, prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str],
@@ -113,7 +124,7 @@ def test_each_starts_steps_and_evaluates(
     stored = load_index(prepared[data], "test")[:1]
     scored, _ = evaluate([hear(Transcriber(config, model), item) for item in stored], config, {})
     (piece,) = scored.pieces.values()
-    assert piece.group in {"ENSTDkAm", "ENSTDkCl", "Claude Debussy", "Mozart", "Bach", "Beethoven"}
+    assert piece.group in {"ENSTDkAm", "ENSTDkCl", "2014", "Mozart", "Bach", "Beethoven"}
     for prefix in ("", *([] if baseline else ["second_pass_"])):
         assert 0 < piece.scores[f"{prefix}average_precision"] <= 1
     assert ("second_pass_note_f1" in piece.scores) == (not baseline)

@@ -12,6 +12,7 @@ Flags after -- go to bin/train, for all runs alike.
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from absl import flags
@@ -57,6 +58,8 @@ def main(argv: list[str]) -> int:
         tuning_minutes=_TUNING.value,
         train_flags=tuple(argv[1:]),
     )
+    # Whoever stops the study stops the training that is under way, too; two must never share a run folder.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(_OUTPUT.value)
     path = Path(_REPORT.value) if _REPORT.value else folder / "ablation.md"
     open_study(folder, settings)
