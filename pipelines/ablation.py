@@ -10,7 +10,9 @@ so a study goes on where it was stopped.
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -120,15 +122,19 @@ def runs_of(folder: Path, settings: Settings) -> list[Run]:
     return [*pairs, Run(folder, CQT, 0)]
 
 
-def open_study(folder: Path, settings: Settings) -> None:
+def open_study(folder: Path, settings: Settings) -> int:
     """Makes the folder of a study, or checks that it is of the same settings.
 
+    Returns:
+      A file descriptor that locks the study for as long as it is open, here or in a training started with it.
+
     Raises:
-      InputError: it holds a study with other settings, or the data set is not prepared.
+      InputError: it holds a study with other settings or is at work, or the data set is not prepared.
     """
     manifest = read_manifest(Path(settings.data))
     for name in ("runs", "results", "logs"):
         make_folder(folder / name)
+    lock = _lock(folder)
     content = json.dumps(dataclasses.asdict(settings), indent=1) + "\n"
     path = folder / "settings.json"
     if path.is_file() and _without_seeds(path.read_text("utf-8")) != _without_seeds(content):
@@ -139,28 +145,52 @@ def open_study(folder: Path, settings: Settings) -> None:
         )
     atomic_write(path, content)
     atomic_write(folder / "data.json", json.dumps(manifest, indent=1) + "\n")
+    return lock
 
 
-def carry_out(run: Run, settings: Settings, progress: Callable[[str], None]) -> None:
+def _lock(folder: Path) -> int:
+    """Two trainings in one run folder would spoil each other's checkpoints."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise InputError(
+            "another bin/ablation, or a training that it has left behind, is at work here",
+            path=folder,
+            fix="Wait for it or end it.",
+        ) from error
+    return descriptor
+
+
+def carry_out(run: Run, settings: Settings, lock: int, progress: Callable[[str], None]) -> None:
     """Does what is left to do for a run.
+
+    Args:
+      run: what to do.
+      settings: of the study.
+      lock: what `open_study` gave.
+      progress: is told of every stage, a line each.
 
     Raises:
       InputError: training failed; the message names its log.
     """
     if not run.trained.is_file():
         progress(f"{run.name}: training")
-        _train(run, settings)
+        _train(run, settings, lock)
     if not run.done:
         progress(f"{run.name}: evaluation")
         _evaluate(run, settings)
 
 
-def _train(run: Run, settings: Settings) -> None:
+def _train(run: Run, settings: Settings, lock: int) -> None:
     """In a process of its own, whose memory is free afterwards."""
     log = run.folder / "logs" / f"{run.name}.log"
     with log.open("a", encoding="utf-8") as output:
         command = [sys.executable, "-m", "pipelines.commands.train", *train_flags(run, settings)]
-        code = subprocess.run(command, stdout=output, stderr=output, check=False).returncode
+        code = subprocess.run(
+            command, stdout=output, stderr=output, check=False, pass_fds=(lock,)
+        ).returncode
     if code:
         last = "".join(log.read_text("utf-8", "replace").strip().splitlines()[-1:])
         raise InputError(f"the training of {run.name} failed: {last.rstrip('.')}", path=log)

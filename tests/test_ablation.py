@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import subprocess
@@ -107,6 +108,14 @@ def test_what_is_done_is_not_done_again_and_what_is_missing_is(study, root: Path
             assert path.stat().st_mtime_ns == time, path
     done = ablation(*arguments, root=root)
     assert done.returncode == 1 and "holds a study with other settings" in done.stderr
+
+
+def test_two_never_work_on_one_study(study, root: Path) -> None:
+    folder, arguments, _ = study
+    with (folder / "out" / "lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = ablation(*arguments, "--", *SMALL, root=root)
+    assert done.returncode == 1 and "is at work here" in done.stderr
 
 
 def test_a_failed_training_is_reported_with_its_log(study, root: Path) -> None:

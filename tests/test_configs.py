@@ -106,6 +106,7 @@ def eagerly() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("eagerly")
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 @pytest.mark.parametrize(("data", "kind", "baseline"), ALL)
 def test_each_starts_steps_and_evaluates(
     parse, prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str],

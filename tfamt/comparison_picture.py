@@ -37,13 +37,14 @@ def write_differences_png(
         values = [item.by_piece[name] for name in order]
         axes.barh(rows, values, color=[_BETTER if v > 0 else _WORSE for v in values], height=0.7)
         low, high = item.interval
-        axes.axvspan(low, high, color=_MEAN, alpha=0.13, linewidth=0)
+        axes.axvspan(low, high, color=_MEAN, alpha=0.13, linewidth=0, zorder=0)
         axes.axvline(item.mean, color=_MEAN, linewidth=1.2)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set_title(
             f"{item.metric}\n{item.mean:+.4f}: {item.verdict.split(' (')[0]}", fontsize=9
         )
         axes.tick_params(labelsize=7)
+        axes.locator_params(axis="x", nbins=5)
         axes.grid(axis="x", color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)
     columns[0].set_yticks(rows, order, parse_math=False)

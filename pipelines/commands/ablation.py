@@ -62,10 +62,10 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(_OUTPUT.value)
     path = Path(_REPORT.value) if _REPORT.value else folder / "ablation.md"
-    open_study(folder, settings)
+    lock = open_study(folder, settings)
     for number, item in enumerate(runs_of(folder, settings)):
         if not _REPORT_ONLY.value and not item.done:
-            carry_out(item, settings, lambda line: print(line, flush=True))
+            carry_out(item, settings, lock, lambda line: print(line, flush=True))
             if number % 2 == 1:
                 write_report(folder, settings, path)
     write_report(folder, settings, path)
