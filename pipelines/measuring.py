@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,39 @@ class Usage:
     seconds: float
     cpu_seconds: float
     peak_megabytes: float
+
+
+Times = dict[str, list[tuple[float, float]]]
+"""Wall and CPU seconds of this process of every turn, by what was called."""
+
+
+def in_turns(calls: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 2) -> Times:
+    """Calls one after the other, `repeats` times, so that what else the machine does hits all alike.
+
+    Args:
+      calls: by name.
+      repeats: turns that are timed.
+      warm_up: turns before them that are not: they build graphs and fill caches.
+    """
+    times: Times = {name: [] for name in calls}
+    for turn in range(warm_up + repeats):
+        for name, call in calls.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            call()
+            if turn >= warm_up:
+                times[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    return times
+
+
+def medians(times: Times) -> dict[str, tuple[float, float]]:
+    """Medians of wall and of CPU seconds."""
+    return {
+        name: (
+            statistics.median(wall for wall, _ in turns),
+            statistics.median(cpu for _, cpu in turns),
+        )
+        for name, turns in times.items()
+    }
 
 
 def run_measured(command: Sequence[str]) -> Usage:

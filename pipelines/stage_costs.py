@@ -1,4 +1,4 @@
-"""What each stage of a transcription costs, and how far the network is from what the processor could do."""
+"""What each stage of a transcription costs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from tfamt.config import Config
     from tfamt.notes import Row
-
-_PEAK_CHANNELS = 64
 
 
 def stage_costs(
@@ -65,39 +63,3 @@ def stage_costs(
         with tempfile.TemporaryDirectory() as folder:
             timed("writing", write_midi, notes, Path(folder, "notes.mid"))
     return costs, samples / SAMPLE_RATE
-
-
-def multiply_adds(config: Config, model: keras.Model) -> float:
-    """Multiply-adds of the network's convolutions and matrix products for a second of audio.
-
-    As TensorFlow counts them; an LSTM's recurrent part is counted once instead of once a frame.
-    """
-    import tensorflow as tf
-
-    frames, bins = config.inference.window_frames, config.spectrogram.bins
-    function = tf.function(lambda spectrogram: model(spectrogram, training=False))
-    graph = function.get_concrete_function(tf.TensorSpec([1, frames, bins])).graph
-    options = {
-        **tf.compat.v1.profiler.ProfileOptionBuilder.float_operation(),
-        "output": "none",
-    }
-    counted = tf.compat.v1.profiler.profile(graph, options=options)
-    seconds = frames * config.spectrogram.hop / config.spectrogram.sample_rate
-    return float(counted.total_float_ops) / 2.0 / seconds
-
-
-def peak_multiply_adds() -> float:
-    """Multiply-adds in a second of one core's time, in a 3x3 convolution that suits it well: the best of several."""
-    import tensorflow as tf
-
-    image = tf.random.normal([1, 128, 128, _PEAK_CHANNELS])
-    kernel = tf.random.normal([3, 3, _PEAK_CHANNELS, _PEAK_CHANNELS])
-    convolve = tf.function(lambda x: tf.nn.conv2d(x, kernel, 1, "SAME"))
-    convolve(image)
-    work = 128 * 128 * 9 * _PEAK_CHANNELS**2
-    rates = []
-    for _ in range(20):
-        begin = time.process_time()
-        convolve(image)
-        rates.append(work / (time.process_time() - begin))
-    return max(rates)

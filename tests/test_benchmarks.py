@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipelines.benchmarks.train import multiply_adds
+from pipelines.arithmetic import multiply_adds
 from pipelines.made_recordings import make_recordings
-from pipelines.measuring import in_fresh_process, peak_megabytes, run_measured
+from pipelines.measuring import in_fresh_process, in_turns, peak_megabytes, run_measured
 from tfamt import audio as audio_module
-from tfamt.config import Config, ModelConfig, replace
+from tfamt.config import Config, ModelConfig
 from tfamt.errors import InputError
 from tfamt.labels import read_labels
+from tfamt.model import build_model
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -38,6 +40,28 @@ def test_measured_commands_are_charged_with_their_children() -> None:
     assert usage.cpu_seconds > alone.cpu_seconds + 0.05
     with pytest.raises(InputError, match="failed: no such thing"):
         run_measured([sys.executable, "-c", "import sys; sys.exit('no such thing')"])
+
+
+def test_calls_take_turns_and_are_charged_with_their_own_time() -> None:
+    order: list[str] = []
+
+    def idle() -> None:
+        order.append("idle")
+        time.sleep(0.02)
+
+    def busy() -> None:
+        order.append("busy")
+        end = time.process_time() + 0.02
+        while time.process_time() < end:
+            pass
+
+    times = in_turns({"idle": idle, "busy": busy}, repeats=3)
+    assert order == ["idle", "busy"] * 5
+    assert [len(turns) for turns in times.values()] == [3, 3]
+    for wall, cpu in times["idle"]:
+        assert wall >= 0.02 and cpu < 0.01
+    for wall, cpu in times["busy"]:
+        assert wall >= cpu * 0.9 and cpu >= 0.02
 
 
 def _grow(megabytes: int) -> float:
@@ -118,7 +142,7 @@ def test_train_prints_the_memory_of_a_run(root: Path) -> None:
 
 def test_multiply_adds_by_hand() -> None:
     settings = ModelConfig(channels=(4,), context_units=3, reconstruction=False)
-    config = replace(Config(model=settings), "training", window_frames=32)
+    config = Config(model=settings)
     pixels, half = 32 * 229, 16 * 114
     unet = (
         pixels * 9 * 1 * 4 + pixels * 9 * 4 * 4 + pixels * 1 * 4  # down: two convolutions, one around
@@ -126,7 +150,7 @@ def test_multiply_adds_by_hand() -> None:
         + pixels * 9 * 4 * 2 + pixels * 9 * 2 * 1  # up
     )  # fmt: skip
     lstm = 2 * 32 * (229 + 3) * 12
-    assert multiply_adds(config) == unet + lstm + 32 * 6 * 88
+    assert multiply_adds(build_model(config), 32, 229) == unet + lstm + 32 * 6 * 88
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.benchmarks.deviations import measure, notes_of_roll, onset_bias_ms
+from pipelines.deviations import measure, notes_of_roll, onset_bias_ms
 from tfamt.notes import Notes
 
 FRAME = 0.032

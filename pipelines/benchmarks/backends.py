@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from absl import flags
 
+from pipelines.measuring import in_turns, medians
 from tfamt.errors import InputError
 
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file. Default: the model in the package.")
@@ -26,7 +27,6 @@ _BATCH = flags.DEFINE_integer("batch_size", 1, "Windows at once.", 1)
 _REPEATS = flags.DEFINE_integer("repeats", 15, "Turns, after two that are not counted.", 2)
 
 Runner: TypeAlias = Callable[[Any], object]
-Times: TypeAlias = list[tuple[float, float]]
 
 
 def main(argv: list[str]) -> int:
@@ -40,11 +40,13 @@ def main(argv: list[str]) -> int:
         samples = config.inference.window_frames * config.spectrogram.hop
         seconds = _BATCH.value * samples / config.spectrogram.sample_rate
         waveform = np.random.default_rng(0).normal(0, 0.1, (_BATCH.value, samples))
-        times = in_turns(runners, waveform.astype(np.float32), _REPEATS.value)
+        waveform = waveform.astype(np.float32)
+        calls = {name: partial(runner, waveform) for name, runner in runners.items()}
+        times = in_turns(calls, _REPEATS.value)
     print(f"{config.name}, {_BATCH.value} x {samples} samples, medians of {_REPEATS.value} turns")
     print("runtime        wall ms   CPU ms  x real time  wall/TF  CPU/TF")
     for name in runners:
-        wall, cpu = (statistics.median(column) for column in zip(*times[name], strict=True))
+        wall, cpu = medians(times)[name]
         pairs = list(zip(times[name], times["TensorFlow"], strict=True))
         ratios = [statistics.median(a[i] / b[i] for a, b in pairs) for i in (0, 1)]
         print(
@@ -52,18 +54,6 @@ def main(argv: list[str]) -> int:
             f"{ratios[0]:8.2f} {ratios[1]:7.2f}"
         )
     return 0
-
-
-def in_turns(runners: dict[str, Runner], waveform: Any, repeats: int) -> dict[str, Times]:
-    """Wall and CPU seconds of each runner, one after the other, so that what else the machine does hits all alike."""
-    times: dict[str, Times] = {name: [] for name in runners}
-    for turn in range(repeats + 2):
-        for name, run in runners.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            run(waveform)
-            if turn >= 2:
-                times[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-    return times
 
 
 def _weights(folder: str) -> str:

@@ -9,15 +9,14 @@ and update are differences of measurements. With --steps the memory of a run of 
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from pipelines.measuring import megabytes_now
+from pipelines.arithmetic import multiply_adds, peak_multiply_adds
+from pipelines.measuring import in_turns, medians, megabytes_now
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ _BATCH = flags.DEFINE_integer("batch_size", 8, "Windows per batch.", 1)
 _REPEATS = flags.DEFINE_integer("repeats", 5, "How often; medians count.", 1)
 _STEPS = flags.DEFINE_integer("steps", 0, "Measure the memory of a run of so many steps.", 0)
 
-Times = dict[str, tuple[float, float]]
+Parts = dict[str, tuple[float, float]]
 """Wall and CPU seconds by part of the step."""
 
 
@@ -52,8 +51,10 @@ def main(argv: list[str]) -> int:
         for config in configs:
             print_memory(config, _STEPS.value)
         return 0
-    peak = convolution_peak()
-    print(f"convolution 3x3, 128 channels: {peak:.0f} GFLOP per CPU second, this machine's peak")
+    peak = peak_multiply_adds() / 1e9
+    print(
+        f"convolution 3x3, 128 channels: {peak:.1f} G multiply-adds per CPU second, this machine's peak"
+    )
     for config in configs:
         print_times(config, _REPEATS.value, peak)
     return 0
@@ -61,6 +62,8 @@ def main(argv: list[str]) -> int:
 
 def print_times(config: Config, repeats: int, peak: float) -> None:
     """A table of one preset, and its distance to the peak."""
+    from tfamt.model import build_model
+
     training = config.training
     audio = training.window_frames * config.spectrogram.hop / config.spectrogram.sample_rate
     segments = training.batch_size * audio / SEGMENT_SECONDS
@@ -69,9 +72,10 @@ def print_times(config: Config, repeats: int, peak: float) -> None:
     print("part        wall s   CPU s")
     for part, (wall, cpu) in times.items():
         print(f"{part:10s}  {wall / segments:6.3f}  {cpu / segments:6.3f}")
-    multiplied = multiply_adds(config) / audio * SEGMENT_SECONDS / 1e9
+    products = multiply_adds(build_model(config), training.window_frames, config.spectrogram.bins)
+    multiplied = products / audio * SEGMENT_SECONDS / 1e9
     # Backward, each product is taken twice: for its input and for its weights.
-    floor = 3 * 2 * multiplied / peak
+    floor = 3 * multiplied / peak
     print(
         f"multiply-adds forward: {multiplied:.1f} G; at the peak a step would take {floor:.3f} CPU s,"
     )
@@ -79,7 +83,7 @@ def print_times(config: Config, repeats: int, peak: float) -> None:
     print(f"{floor / cpu:.0%} of what it takes", flush=True)
 
 
-def step_times(config: Config, repeats: int) -> Times:
+def step_times(config: Config, repeats: int) -> Parts:
     """Medians for a whole batch, in turns: input, forward, backward, update, and the step of the last three."""
     import tensorflow as tf
 
@@ -110,77 +114,15 @@ def step_times(config: Config, repeats: int) -> Times:
             "gradients": tf.function(gradients),
             "step": lambda: trainer.train_step(batch),
         }
-        found = _in_turns(timed, repeats)
+        found = medians(in_turns(timed, repeats))
     backward = _minus(found["gradients"], found["forward"])
     update = _minus(found["step"], found["gradients"])
     parts = {"input": found["input"], "forward": found["forward"]}
     return parts | {"backward": backward, "update": update, "step": found["step"]}
 
 
-def _in_turns(timed: dict[str, Callable[[], Any]], repeats: int) -> Times:
-    """Medians of wall and CPU seconds; the first round, which builds graphs, is not counted."""
-    rounds = [{name: _time(call) for name, call in timed.items()} for _ in range(1 + repeats)][1:]
-    return {
-        name: (
-            statistics.median(times[name][0] for times in rounds),
-            statistics.median(times[name][1] for times in rounds),
-        )
-        for name in timed
-    }
-
-
-def _time(call: Callable[[], Any]) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    call()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
 def _minus(whole: tuple[float, float], part: tuple[float, float]) -> tuple[float, float]:
     return whole[0] - part[0], whole[1] - part[1]
-
-
-def convolution_peak() -> float:
-    """GFLOP per CPU second of a convolution that suits this machine: 3x3, 128 channels in and out."""
-    import tensorflow as tf
-
-    shape = [8, 80, 28, 128]
-    image, kernel = tf.random.normal(shape), tf.random.normal([3, 3, 128, 128])
-    convolve = tf.function(lambda: tf.nn.conv2d(image, kernel, 1, "SAME"))
-    operations = 2 * 8 * 80 * 28 * 9 * 128 * 128
-    return operations / _in_turns({"convolution": convolve}, 9)["convolution"][1] / 1e9
-
-
-def multiply_adds(config: Config) -> int:
-    """Products of one window's way through the model, forward, counted as they are computed."""
-    import tensorflow as tf
-    from tensorflow.python.framework import op_callbacks
-
-    from tfamt.model import build_model
-
-    model, counted = build_model(config), []
-
-    def count(kind: bytes, inputs: Any, attributes: Any, outputs: Any, *_: Any) -> None:
-        name = kind.decode() if isinstance(kind, bytes) else kind
-        if name in ("Conv2D", "MatMul", "BatchMatMulV2", "BatchMatMulV3"):
-            counted.append(_products(name, inputs, outputs[0], tuple(attributes)))
-
-    spectrogram = tf.zeros([1, config.training.window_frames, config.spectrogram.bins])
-    op_callbacks.add_op_callback(count)
-    try:
-        model(spectrogram, training=False)
-    finally:
-        op_callbacks.remove_op_callback(count)
-    return sum(counted)
-
-
-def _products(name: str, inputs: Any, output: Any, attributes: tuple[Any, ...]) -> int:
-    size = int(output.shape.num_elements())
-    if name == "Conv2D":
-        rows, columns, channels, _ = inputs[1].shape
-        return size * int(rows * columns * channels)
-    options = dict(zip(attributes[::2], attributes[1::2], strict=True))
-    turned = options.get("transpose_a", options.get("adj_x", False))
-    return size * int(inputs[0].shape[-2 if turned else -1])
 
 
 def print_memory(config: Config, steps: int) -> None:

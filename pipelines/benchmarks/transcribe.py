@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
+from pipelines.arithmetic import multiply_adds, peak_multiply_adds
 from pipelines.measuring import cpu_seconds, run_measured
 from tfamt.errors import InputError
 
@@ -67,7 +68,7 @@ def main(argv: list[str]) -> int:
 
 
 def _measure_speed(folder: str) -> None:
-    from pipelines.stage_costs import multiply_adds, peak_multiply_adds, stage_costs
+    from pipelines.stage_costs import stage_costs
     from tfamt.audio import probe
     from tfamt.backends import keras_backend
     from tfamt.batch import find
@@ -87,7 +88,10 @@ def _measure_speed(folder: str) -> None:
     for stage, cost in costs.items():
         print(f"{stage:15s}  {1000 * cost / seconds:6.2f}")
     print(f"{'all':15s}  {1000 * sum(costs.values()) / seconds:6.2f}")
-    needed, peak = multiply_adds(config, model), peak_multiply_adds()
+    window = config.inference.window_frames
+    window_seconds = window * config.spectrogram.hop / config.spectrogram.sample_rate
+    needed = multiply_adds(model, window, config.spectrogram.bins) / window_seconds
+    peak = peak_multiply_adds()
     least = needed / peak
     print(
         f"network: {needed / 1e6:.0f} million multiply-adds per second of audio; a convolution does "

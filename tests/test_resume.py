@@ -1,0 +1,207 @@
+"""bin/train killed, stopped, out of disk space: what is left, and what the next start makes of it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.test_windows import write_prepared
+from tfamt.notes import Notes
+
+# Each start is a process of its own, forked from one that has loaded TensorFlow already.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tensorflow", "keras", "pipelines.commands.train", "tfamt.training"])
+STEPS = 40
+FLAGS = [
+    *("--preset=tiny", "--model_channels=4", "--model_reconstruction_channels=4"),
+    *("--model_context=none", "--nomodel_second_pass", "--training_batch_size=2"),
+    *("--training_window_frames=32", f"--training_steps={STEPS}", "--training_ema=0.9"),
+    *("--augment_gain_db=6", "--report_steps=3", "--checkpoint_seconds=0"),
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    generator = np.random.default_rng(0)
+    recordings = []
+    for _ in range(4):
+        onset = np.sort(generator.uniform(0, 20, 40))
+        notes = Notes(onset, onset + 0.3, generator.integers(30, 100, 40))
+        recordings.append((generator.normal(0, 3000, 16_000 * 21).astype(np.int16), notes))
+    write_prepared(folder, [recordings[:2], recordings[2:]])
+    return folder
+
+
+def _command(arguments: list[str], output: Path, file_size: int | None) -> None:
+    """What a started process does: bin/train, its output in a file."""
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    if file_size:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    from pipelines.commands.train import main
+    from tfamt.commands.app import run
+
+    sys.argv = ["train", *arguments]
+    run(main)
+
+
+def _start(
+    data: Path, run_dir: Path, *flags: str, file_size: int | None = None
+) -> ForkServerProcess:
+    arguments = [*FLAGS, f"--data={data}", f"--run_dir={run_dir}", *flags]
+    process = FORKS.Process(target=_command, args=(arguments, _output(run_dir), file_size))
+    process.start()
+    return process
+
+
+def _output(run_dir: Path) -> Path:
+    return run_dir.with_suffix(".txt")
+
+
+def _finish(process: ForkServerProcess, run_dir: Path) -> tuple[int | None, str]:
+    process.join(120)
+    return process.exitcode, _output(run_dir).read_text()
+
+
+def _latest(run_dir: Path) -> int:
+    """Step of the latest whole checkpoint; 0 without any."""
+    latest = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
+    return int(latest.rpartition("-")[2]) if latest else 0
+
+
+def _wait(condition: Callable[[], bool], process: ForkServerProcess) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.is_alive() and time.monotonic() < deadline
+
+
+def _being_written(run_dir: Path) -> bool:
+    """Whether there are files of a checkpoint that the list of checkpoints does not name yet."""
+    folder = run_dir / "checkpoints"
+    try:
+        listed = (folder / "checkpoint").read_text()
+        return any(
+            name.startswith("ckpt-") and f'"{name.split(".")[0].split("_")[0]}"' not in listed
+            for name in os.listdir(folder)
+        )
+    except FileNotFoundError:
+        return False
+
+
+def _tensors(run_dir: Path) -> dict[str, np.ndarray]:
+    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints"))
+    names = reader.get_variable_to_shape_map()
+    return {
+        name: reader.get_tensor(name) for name in names if name != "_CHECKPOINTABLE_OBJECT_GRAPH"
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("undisturbed") / "run"
+    code, said = _finish(_start(data, run_dir), run_dir)
+    assert code == 0, said
+    return run_dir
+
+
+def _same_run(run_dir: Path, undisturbed: Path) -> None:
+    ours, theirs = _tensors(run_dir), _tensors(undisturbed)
+    assert ours.keys() == theirs.keys()
+    assert any("optimizer" in name for name in ours)
+    for name, value in theirs.items():
+        np.testing.assert_array_equal(ours[name], value, err_msg=name)
+    # The losses of every step, in the order of the data.
+    assert (run_dir / "metrics.jsonl").read_bytes() == (undisturbed / "metrics.jsonl").read_bytes()
+
+
+def test_ten_kills_change_nothing(data: Path, undisturbed: Path, tmp_path: Path) -> None:
+    run_dir, chance, in_writing = tmp_path / "run", random.Random(4), 0
+    for kill in range(10):
+        begun = _latest(run_dir)
+        process = _start(data, run_dir)
+        ahead = begun + chance.randint(1, 2)
+        _wait(lambda ahead=ahead: _latest(run_dir) >= ahead, process)  # type: ignore[misc]
+        if kill % 2:
+            _wait(lambda: _being_written(run_dir), process)
+        else:
+            time.sleep(chance.uniform(0, 0.05))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        in_writing += _being_written(run_dir)
+        assert begun < _latest(run_dir) < STEPS
+    assert in_writing >= 1
+    code, said = _finish(_start(data, run_dir), run_dir)
+    assert code == 0, said
+    assert "going on from step" in said
+    _same_run(run_dir, undisturbed)
+
+
+def test_sigterm_ends_with_a_checkpoint_and_a_code_of_its_own(
+    data: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    process = _start(data, run_dir)
+    _wait(lambda: _latest(run_dir) >= 2, process)
+    process.terminate()
+    begin = time.monotonic()
+    code, said = _finish(process, run_dir)
+    assert time.monotonic() - begin < 20
+    assert code == 75
+    assert f"stopped after step {_latest(run_dir)}, with a checkpoint" in said
+    assert _latest(run_dir) < STEPS
+
+    code, said = _finish(_start(data, run_dir, "--model_channels=5"), run_dir)
+    assert code == 1
+    assert "begun with another network: model.channels was [4], is [5]" in said
+
+    code, said = _finish(_start(data, run_dir), run_dir)
+    assert code == 0, said
+    _same_run(run_dir, undisturbed)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(data: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    code, said = _finish(_start(data, run_dir, "--training_steps=3"), run_dir)
+    assert code == 0, said
+    before = _tensors(run_dir)
+    # Lines of text fit, a checkpoint does not.
+    process = _start(data, run_dir, "--training_steps=6", file_size=20_000)
+    code, said = _finish(process, run_dir)
+    assert code == 1, said
+    assert "checkpoint of step 4 cannot be written" in said
+    assert "training.steps was 3, is 6" in said
+    assert "Traceback" not in said
+    assert _latest(run_dir) == 3
+    for name, value in _tensors(run_dir).items():
+        np.testing.assert_array_equal(before[name], value, err_msg=name)
+    code, said = _finish(_start(data, run_dir, "--training_steps=6"), run_dir)
+    assert code == 0, said
+    assert "going on from step 3" in said
+    assert _latest(run_dir) == 6
+
+
+def test_a_loss_that_is_no_number_names_its_recordings(data: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    process = _start(data, run_dir, "--training_learning_rate=1e30")
+    code, said = _finish(process, run_dir)
+    assert code == 1
+    found = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(found) == 1
+    assert "is not a finite number; its windows are of: " in found[0]
+    step = int(found[0].split("loss of step ")[1].split()[0])
+    assert _latest(run_dir) == step - 1
