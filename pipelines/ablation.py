@@ -198,11 +198,12 @@ def _train(run: Run, settings: Settings, lock: int) -> None:
 
 
 def _evaluate(run: Run, settings: Settings) -> None:
+    from tfamt.backends import keras_backend
     from tfamt.transcription import Transcriber
     from tfamt.weights import load_model
 
     config, model = load_model(run.weights)
-    transcriber = Transcriber(config, model)
+    transcriber = Transcriber(config, keras_backend(config, model))
     for split in ("validation", "test"):
         stored = load_index(settings.data, split)
         heard = {item.entry.recording: hear(transcriber, item) for item in stored}

@@ -18,6 +18,7 @@ from pipelines.scoring import evaluate, hear
 from pipelines.shards import ShardJob, write_shard
 from pipelines.windows import load_index
 from tests import make_fixtures
+from tfamt.backends import keras_backend
 from tfamt.config_flags import config_from_flags
 from tfamt.presets import preset
 from tfamt.transcription import Transcriber
@@ -123,7 +124,11 @@ def test_each_starts_steps_and_evaluates(
     config, model = load_model(tmp_path / "weights.npz")
     assert json.loads((tmp_path / "config.json").read_text())["training"]["steps"] == 1
     stored = load_index(prepared[data], "test")[:1]
-    scored, _ = evaluate([hear(Transcriber(config, model), item) for item in stored], config, {})
+    scored, _ = evaluate(
+        [hear(Transcriber(config, keras_backend(config, model)), item) for item in stored],
+        config,
+        {},
+    )
     (piece,) = scored.pieces.values()
     assert piece.group in {"ENSTDkAm", "ENSTDkCl", "2014", "Mozart", "Bach", "Beethoven"}
     for prefix in ("", *([] if baseline else ["second_pass_"])):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from tfamt.notes import Notes
 from tfamt.training import Trainer
 from tfamt.weights import load_weights, named_weights
 
+STEPS = 20
 HEADS = ("pianoroll", "onset", "velocity")
 # Adam moves weights whose gradient is rounding noise (biases in front of a normalisation) by whole steps, unless
 # the gradient is far below its epsilon (1e-7): hence a small loss.
@@ -165,39 +168,85 @@ def _command(data: Path, run: Path, *flags: str) -> list[str]:
     return [
         *(sys.executable, "-m", "pipelines.commands.train", "--preset=tiny"),
         *("--model_channels=4", "--model_reconstruction_channels=4", "--model_context=none"),
-        *("--training_batch_size=4", "--training_window_frames=32", "--training_steps=4"),
+        *("--training_batch_size=4", "--training_window_frames=32", f"--training_steps={STEPS}"),
         *(f"--data={data}", f"--run_dir={run}", "--report_steps=1", "--checkpoint_seconds=0"),
         *(f"--loss_{term}=0.001" for term in ("pianoroll", "second_pass", "reconstruction")),
         *flags,
     ]
 
 
-def test_two_workers_on_this_machine(data: Path, tmp_path: Path, root: Path) -> None:
-    ports = _free_ports(2)
-    workers = [
-        subprocess.Popen(
-            _command(data, tmp_path / "two"), cwd=root, env=_cluster(ports, index), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+def _start_worker(
+    data: Path, run: Path, ports: list[int], index: int, output: Path
+) -> subprocess.Popen[str]:
+    with output.open("w") as file:
+        return subprocess.Popen(
+            _command(data, run),
+            cwd=Path(__file__).parents[1],
+            env=_cluster(ports, index),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
-        for index in range(2)
-    ]  # fmt: skip
-    outputs = [worker.communicate(timeout=300) for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], outputs
-    checksums = [re.search(r"worker \d of 2: weights (\w{16})", out) for out, _ in outputs]
-    assert checksums[0] and checksums[1]
-    assert checksums[0][1] == checksums[1][1]
-    alone = subprocess.run(
-        _command(data, tmp_path / "one"), cwd=root, capture_output=True, text=True
-    )
+
+
+def _lines(run: Path) -> list[dict[str, float]]:
+    path = run / "metrics.jsonl"
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+
+
+@pytest.fixture(scope="module")
+def two_workers(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of two workers on this machine."""
+    folder = tmp_path_factory.mktemp("two")
+    ports, outputs = _free_ports(2), [folder / "0.txt", folder / "1.txt"]
+    workers = [
+        _start_worker(data, folder / "run", ports, *numbered) for numbered in enumerate(outputs)
+    ]
+    codes = [worker.wait(timeout=300) for worker in workers]
+    assert codes == [0, 0], [path.read_text() for path in outputs]
+    _same_weights(outputs)
+    return folder / "run"
+
+
+def _same_weights(outputs: list[Path]) -> None:
+    """Every worker says a checksum of all its weights at the end."""
+    found = [re.search(r"worker \d of 2: weights (\w{16})", path.read_text()) for path in outputs]
+    assert found[0] and found[1]
+    assert found[0][1] == found[1][1]
+
+
+def test_two_workers_make_the_steps_of_one(
+    data: Path, two_workers: Path, tmp_path: Path, root: Path
+) -> None:
+    alone = subprocess.run(_command(data, tmp_path), cwd=root, capture_output=True, text=True)
     assert alone.returncode == 0, alone.stderr
-    _, ours = load_weights(tmp_path / "two" / "weights.npz")
-    _, theirs = load_weights(tmp_path / "one" / "weights.npz")
+    _, ours = load_weights(two_workers / "weights.npz")
+    _, theirs = load_weights(tmp_path / "weights.npz")
     for name, value in theirs.items():
         np.testing.assert_allclose(ours[name], value, rtol=0, atol=1e-4, err_msg=name)
-    rows = [
-        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
-        for name in ("two", "one")
-    ]
-    assert [row["step"] for row in rows[0]] == [1, 2, 3, 4]
-    for two, one in zip(*rows, strict=True):
+    for two, one in zip(_lines(two_workers), _lines(tmp_path), strict=True):
+        assert two["step"] == one["step"]
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+
+
+def test_a_worker_that_is_killed_and_started_again(
+    data: Path, two_workers: Path, tmp_path: Path
+) -> None:
+    run, ports = tmp_path / "run", _free_ports(2)
+    outputs = [tmp_path / "0.txt", tmp_path / "1.txt", tmp_path / "again.txt"]
+    first = _start_worker(data, run, ports, 0, outputs[0])
+    second = _start_worker(data, run, ports, 1, outputs[1])
+    deadline = time.monotonic() + 120
+    while not (run / "checkpoints" / "checkpoint").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    second.kill()
+    assert second.wait() == -signal.SIGKILL
+    again = _start_worker(data, run, ports, 1, outputs[2])
+    assert (first.wait(timeout=200), again.wait(timeout=200)) == (0, 0)
+    assert "warning: another worker is lost" in outputs[0].read_text()
+    for path in (outputs[0], outputs[2]):
+        assert "going on from step" in path.read_text()
+    _same_weights([outputs[0], outputs[2]])
+    assert _lines(run) == _lines(two_workers)

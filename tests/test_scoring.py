@@ -17,6 +17,7 @@ from pipelines.tuning import CANDIDATES, best_of, fields_of, tune
 from pipelines.windows import load_index
 from tests.small_data import piece, prepare_small
 from tests.test_average_precision import by_sorting
+from tfamt.backends import keras_backend
 from tfamt.config import Config, DecodingConfig, ModelConfig, replace
 from tfamt.evaluation import score
 from tfamt.frames import FrameGrid
@@ -176,7 +177,7 @@ def test_evaluate_and_tune_commands(place: Path, root: Path) -> None:
 
     # The same by hand: every recording transcribed with the tuned weights and scored.
     config, joint = load_model(out / "w.npz")
-    transcriber = Transcriber(config, joint.get_layer("transcriber"))
+    transcriber = Transcriber(config, keras_backend(config, joint.get_layer("transcriber")))
     for item in load_index(place / "data", "validation"):
         heard = hear(transcriber, item)
         expected = score(heard.reference, score_heard(heard, config).estimate, velocity=False)

@@ -130,6 +130,7 @@ def _score_model(shift: float | str) -> _Result:
 
     from pipelines.scoring import evaluate, hear
     from pipelines.windows import load_index
+    from tfamt.backends import keras_backend
     from tfamt.transcription import Transcriber
     from tfamt.weights import load_model, weights_of
 
@@ -140,7 +141,7 @@ def _score_model(shift: float | str) -> _Result:
     config, model = load_model(weights)
     if _DECODING.value:
         config = dataclasses.replace(config, decoding=read_decoding(_DECODING.value))
-    transcriber = Transcriber(config, model)
+    transcriber = Transcriber(config, keras_backend(config, model))
     progress = tqdm(stored, desc=config.name, unit="recording", disable=None)
     source = {"weights": weights, "data": list(_DATA.value), "split": _SPLIT.value}
     return _Result(*evaluate((hear(transcriber, x) for x in progress), config, source, shift))

@@ -106,6 +106,7 @@ def main(argv: list[str]) -> int:
         raise InputError("--run_dir is missing", fix="Name the folder that the run shall live in.")
     if bool(_DATA.value) == bool(_DEMO_MIDI.value):
         raise InputError("give either --data or --demo_midi")
+    from pipelines.restart import starting_again
     from tfamt.distribution import choose_strategy
     from tfamt.precision import use_precision
     from tfamt.targets import make_folder
@@ -114,10 +115,11 @@ def main(argv: list[str]) -> int:
     _steps_to_profile()
     run_dir = Path(_RUN_DIR.value)
     make_folder(run_dir)
-    strategy = choose_strategy(_STRATEGY.value, _LOGICAL_CPUS.value)
-    use_precision(_PRECISION.value)
-    folders = _DATA.value or [_demo_data(_DEMO_MIDI.value, run_dir)]
-    return train(config, run_dir, folders, strategy)
+    with starting_again():
+        strategy = choose_strategy(_STRATEGY.value, _LOGICAL_CPUS.value)
+        use_precision(_PRECISION.value)
+        folders = _DATA.value or [_demo_data(_DEMO_MIDI.value, run_dir)]
+        return train(config, run_dir, folders, strategy)
 
 
 def train(

@@ -61,6 +61,7 @@ def _tune() -> None:
     from pipelines.tuning import best_of, trials_as_json, tune
     from pipelines.validation import first_minutes
     from pipelines.windows import load_index
+    from tfamt.backends import keras_backend
     from tfamt.targets import new_file
     from tfamt.transcription import Transcriber
     from tfamt.weights import load_transcriber, load_weights, save_weights, weights_of
@@ -71,7 +72,7 @@ def _tune() -> None:
     stored = [item for folder in _DATA.value for item in load_index(folder, "validation")]
     chosen = first_minutes(stored, _MINUTES.value)
     config, model = load_transcriber(weights)
-    transcriber = Transcriber(config, model)
+    transcriber = Transcriber(config, keras_backend(config, model))
     heard = [hear(transcriber, item) for item in chosen]
     print(f"{config.name}: tuning {_METRIC.value} on {len(heard)} recordings", flush=True)
     trials = tune(config, heard, _METRIC.value, _print_trial)
