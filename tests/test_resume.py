@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -205,3 +206,37 @@ def test_a_loss_that_is_no_number_names_its_recordings(data: Path, tmp_path: Pat
     assert "is not a finite number; its windows are of: " in found[0]
     step = int(found[0].split("loss of step ")[1].split()[0])
     assert _latest(run_dir) == step - 1
+
+
+def _with_validation(data: Path, folder: Path) -> Path:
+    """A data set whose validation recordings are those it is trained on."""
+    shutil.copytree(data, folder)
+    for path in data.glob("train-*"):
+        shutil.copy(path, folder / path.name.replace("train", "validation"))
+    return folder
+
+
+def test_a_run_ends_when_validation_no_longer_improves(data: Path, tmp_path: Path) -> None:
+    run_dir, both = tmp_path / "run", _with_validation(data, tmp_path / "data")
+    # Nothing is learned, and what is not learned does not improve.
+    flags = ("--training_learning_rate=1e-30", "--validate_steps=2", "--validation_minutes=0.1")
+    code, said = _finish(_start(both, run_dir, *flags, "--stop_patience=3"), run_dir)
+    assert code == 0, said
+    assert "validation_note_f1 has not passed 0 in 3 validations" in said
+    # The first validation is the best; three more, two steps apart, are not better.
+    assert _latest(run_dir) == 8
+    assert (run_dir / "best.npz").exists()
+
+
+def test_a_metric_that_there_is_not_is_an_error_at_the_start(data: Path, tmp_path: Path) -> None:
+    run_dir, both = tmp_path / "run", _with_validation(data, tmp_path / "data")
+    code, said = _finish(
+        _start(both, run_dir, "--stop_metric=note_f2", "--stop_patience=1"), run_dir
+    )
+    assert code == 1
+    assert "--stop_metric must be one of validation_" in said
+    assert "Received: note_f2" in said
+    assert _latest(run_dir) == 0
+    code, said = _finish(_start(data, run_dir, "--stop_patience=1"), run_dir)
+    assert code == 1
+    assert "needs recordings to validate on" in said

@@ -19,6 +19,9 @@ FEATURE_MAP = "feature_map"
 """Name of the layer, in transcriber and reconstructor, that puts out the U-net's feature map."""
 
 
+FULL_PRECISION = "float32"
+"""What layers compute in whose results must not be coarse, whatever the others do: front-end, recurrence, outputs."""
+
 _RARE = -4.0
 """First bias of the heads, as a logit: most keys are silent most of the time."""
 
@@ -60,11 +63,15 @@ def build_frontend(config: SpectrogramConfig, *, fourier: str = "fft") -> keras.
     waveform = keras.Input((None,), name="waveform")
     spectrogram = spectrogram_layer(config, fourier=fourier)(waveform)
     # A frame centred just behind the last sample is not part of the window.
-    spectrogram = _CropToAudio(config.hop, name="crop")([spectrogram, waveform])
+    spectrogram = _CropToAudio(config.hop, dtype=FULL_PRECISION, name="crop")(
+        [spectrogram, waveform]
+    )
     if config.scaling == "minmax":
-        scaling = MinMaxScaling(name="scaling")
+        scaling = MinMaxScaling(dtype=FULL_PRECISION, name="scaling")
     else:
-        scaling = PeakScaling(config.range_db, power=config.kind == "mel", name="scaling")
+        scaling = PeakScaling(
+            config.range_db, power=config.kind == "mel", dtype=FULL_PRECISION, name="scaling"
+        )
     return keras.Model(waveform, scaling(spectrogram), name="frontend")
 
 
@@ -78,6 +85,7 @@ def spectrogram_layer(config: SpectrogramConfig, *, fourier: str = "fft") -> ker
             config.bins_per_octave,
             config.low_hz,
             config.filter_scale,
+            dtype=FULL_PRECISION,
             name="spectrogram",
         )
     return MelSpectrogram(
@@ -88,6 +96,7 @@ def spectrogram_layer(config: SpectrogramConfig, *, fourier: str = "fft") -> ker
         config.low_hz,
         config.high_hz,
         fourier,
+        dtype=FULL_PRECISION,
         name="spectrogram",
     )
 
@@ -113,7 +122,9 @@ def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Mo
         x = _dense(x, config.projection, "projection")
         x = keras.layers.LeakyReLU(negative_slope=LEAK, name="projection_relu")(x)
     x = _time_context(x, config.context, config.context_units, "context")
-    outputs = {head: _dense(x, NUM_PITCHES, head, "sigmoid") for head in config.heads}
+    outputs = {
+        head: _dense(x, NUM_PITCHES, head, "sigmoid", FULL_PRECISION) for head in config.heads
+    }
     return keras.Model(spectrogram, outputs, name="transcriber")
 
 
@@ -124,12 +135,13 @@ def _heads_by_pitch(features: Any, config: ModelConfig) -> dict[str, Any]:
     for number in range(2):
         x = conv_norm(x, config.context_units, f"context{number}", (5, 3))
     return {
-        head: keras.layers.Reshape((-1, NUM_PITCHES), name=head)(
+        head: keras.layers.Reshape((-1, NUM_PITCHES), dtype=FULL_PRECISION, name=head)(
             keras.layers.Conv2D(
                 1,
                 1,
                 activation="sigmoid",
                 bias_initializer=keras.initializers.Constant(_RARE),
+                dtype=FULL_PRECISION,
                 name=f"{head}_by_pitch",
             )(x)
         )
@@ -149,16 +161,15 @@ def build_reconstructor(config: ModelConfig, bins: int) -> keras.Model:
     x = _dense(x, bins, "to_bins", "sigmoid")
     x = keras.layers.Reshape((-1, bins, 1), name="to_image")(x)
     x = unet(x, config.reconstruction_channels, 1, "unet2")
-    x = keras.layers.Activation("sigmoid", name=FEATURE_MAP)(x)
-    return keras.Model(
-        rolls, keras.layers.Reshape((-1, bins), name="to_spectrogram")(x), name="reconstructor"
-    )
+    x = keras.layers.Activation("sigmoid", dtype=FULL_PRECISION, name=FEATURE_MAP)(x)
+    x = keras.layers.Reshape((-1, bins), dtype=FULL_PRECISION, name="to_spectrogram")(x)
+    return keras.Model(rolls, x, name="reconstructor")
 
 
 def _time_context(x: Any, kind: str, units: int, name: str) -> Any:
     """Sequence [batch, frames, features] -> sequence with a view along time."""
     if kind == "bilstm":
-        return BidirectionalLSTM(units, name=name)(x)
+        return BidirectionalLSTM(units, dtype=FULL_PRECISION, name=name)(x)
     if kind == "conv":
         x = keras.layers.Conv1D(
             units, 5, padding="same", kernel_initializer=torch_uniform(), name=name
@@ -167,9 +178,11 @@ def _time_context(x: Any, kind: str, units: int, name: str) -> Any:
     return x
 
 
-def _dense(x: Any, units: int, name: str, activation: str | None = None) -> Any:
+def _dense(
+    x: Any, units: int, name: str, activation: str | None = None, dtype: str | None = None
+) -> Any:
     return keras.layers.Dense(
-        units, activation=activation, kernel_initializer=torch_uniform(), name=name
+        units, activation=activation, kernel_initializer=torch_uniform(), dtype=dtype, name=name
     )(x)
 
 

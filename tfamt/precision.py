@@ -1,4 +1,4 @@
-"""Mixed precision: whether this machine can compute in it."""
+"""Mixed precision: whether this machine can train in it."""
 
 from __future__ import annotations
 
@@ -6,42 +6,32 @@ import signal
 import subprocess
 import sys
 
+from tfamt.config import Config, replace
 from tfamt.errors import InputError
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
-_PROBE = """
-import os, sys
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-import keras, numpy as np
-keras.config.set_dtype_policy(sys.argv[1])
-model = keras.Sequential([
-    keras.Input((16, 16, 1)),
-    keras.layers.Conv2D(8, 3, padding="same"),
-    keras.layers.BatchNormalization(),
-    keras.layers.Conv2D(8, 2, strides=2),
-    keras.layers.Dense(8),
-])
-model.compile("adam", "mse")
-model.fit(np.ones((4, 16, 16, 1)), np.ones((4, 8, 8, 8)), verbose=0)
-"""
+_PROBE = "import sys; from tfamt.precision import make_a_step; make_a_step(*sys.argv[1:])"
 
 
-def use_precision(name: str) -> None:
+def use_precision(name: str, config: Config) -> None:
     """Lets all layers that are made from now on compute in this precision; variables stay float32.
 
-    A small network is trained first, in a process of its own: where the processor lacks what the libraries believe it
-    has, TensorFlow does not raise an error but dies.
+    A step of the config's network is tried first, in a process of its own: where the processor lacks what the libraries
+    believe it has, TensorFlow does not raise an error but dies.
 
     Raises:
-      InputError: there is no such precision, or this machine cannot compute in it.
+      InputError: there is no such precision, or this machine cannot train in it.
     """
     if name not in PRECISIONS:
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}. Received: {name!r}")
     if name == "float32":
         return
     probe = subprocess.run(
-        [sys.executable, "-c", _PROBE, name], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", _PROBE, name, config.to_json()],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if probe.returncode:
         raise InputError(
@@ -53,7 +43,32 @@ def use_precision(name: str) -> None:
     keras.config.set_dtype_policy(name)
 
 
+def make_a_step(precision: str, config_json: str) -> None:
+    """What the probe does: one training step of a config's network, on a short window of noise.
+
+    Raises:
+      ValueError: the loss is no number.
+    """
+    import tempfile
+
+    import keras
+    import tensorflow as tf
+
+    from tfamt.notes import NUM_PITCHES
+    from tfamt.training import Trainer
+
+    keras.config.set_dtype_policy(precision)
+    config = replace(Config.from_json(config_json), "training", batch_size=2, accumulation=1)
+    roll = tf.cast(tf.random.uniform([2, 32, NUM_PITCHES]) < 0.1, tf.float32)
+    batch = {"spectrogram": tf.random.uniform([2, 32, config.spectrogram.bins])}
+    batch |= dict.fromkeys(config.model.heads, roll)
+    with tempfile.TemporaryDirectory() as folder:
+        scalars = Trainer(config, folder, tf.distribute.get_strategy()).train_step(batch)
+    if not tf.math.is_finite(scalars["loss"]):
+        raise ValueError("the loss is no number")
+
+
 def _cause(code: int, said: str) -> str:
     if code < 0:
-        return f"a small network that tried was ended by {signal.Signals(-code).name}"
-    return (said.strip().splitlines() or ["a small network that tried failed"])[-1]
+        return f"a step that was tried was ended by {signal.Signals(-code).name}"
+    return (said.strip().splitlines() or ["a step that was tried failed"])[-1]

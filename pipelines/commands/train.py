@@ -117,7 +117,7 @@ def main(argv: list[str]) -> int:
     make_folder(run_dir)
     with starting_again():
         strategy = choose_strategy(_STRATEGY.value, _LOGICAL_CPUS.value)
-        use_precision(_PRECISION.value)
+        use_precision(_PRECISION.value, config)
         folders = _DATA.value or [_demo_data(_DEMO_MIDI.value, run_dir)]
         return train(config, run_dir, folders, strategy)
 

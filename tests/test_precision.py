@@ -1,0 +1,71 @@
+"""What this machine computes in is tried before it is used."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.test_resume import FLAGS, data
+from tfamt import precision
+from tfamt.errors import InputError
+from tfamt.presets import preset
+from tfamt.weights import load_weights
+
+__all__ = ["data"]
+
+
+def test_an_unknown_precision() -> None:
+    with pytest.raises(
+        InputError, match="must be one of float32, mixed_bfloat16. Received: 'half'"
+    ):
+        precision.use_precision("half", preset("tiny"))
+
+
+@pytest.mark.parametrize(
+    ("probe", "said"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGILL)", "was ended by SIGILL"),
+        ("raise ValueError('no such type')", "ValueError: no such type"),
+    ],
+)
+def test_what_kills_the_process_is_refused(
+    probe: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Processes that really die, since not every machine has a processor that lacks something.
+    monkeypatch.setattr(precision, "_PROBE", probe)
+    with pytest.raises(InputError, match=f"cannot train in mixed_bfloat16: .*{said}") as error:
+        precision.use_precision("mixed_bfloat16", preset("tiny"))
+    assert "Use --precision=float32" in str(error.value)
+
+
+def test_training_in_mixed_precision_or_not_at_all(
+    data: Path,
+    tmp_path: Path,
+    root: Path,
+) -> None:
+    def train(name: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pipelines.commands.train", *FLAGS, "--training_steps=2"]
+        command += ["--model_context=bilstm", "--model_context_units=8", f"--data={data}"]
+        command += [f"--run_dir={tmp_path / name}", f"--precision={name}"]
+        return subprocess.run(command, cwd=root, capture_output=True, text=True)
+
+    done = train("mixed_bfloat16")
+    if done.returncode:
+        assert "error: this machine cannot train in mixed_bfloat16" in done.stderr
+        assert not (tmp_path / "mixed_bfloat16" / "checkpoints").exists()
+        return
+    assert train("float32").returncode == 0
+    losses = {}
+    for name in precision.PRECISIONS:
+        (line,) = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        losses[name] = json.loads(line)["loss"]
+        _, weights = load_weights(tmp_path / name / "weights.npz")
+        assert {weight.dtype for weight in weights.values()} == {np.dtype(np.float32)}
+    coarse, exact = losses["mixed_bfloat16"], losses["float32"]
+    # Eight bits of mantissa: near, and not the same.
+    assert coarse == pytest.approx(exact, rel=0.02) and coarse != exact

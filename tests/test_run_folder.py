@@ -1,0 +1,45 @@
+"""What a run remembers of its earlier starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tfamt.config import Config, replace
+from tfamt.errors import InputError
+from tfamt.presets import preset
+from tfamt.run_folder import MetricsLog, settle_config, settle_settings
+
+
+def test_metrics_forget_what_comes_again(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path)
+    assert log.since_best("validation", "f1") == (None, 0)
+    for step, value in enumerate((0.1, 0.5, 0.3, 0.5, 0.2), 1):
+        log.append(step, "train", {"loss": 1.0 / step})
+        log.append(step, "validation", {"f1": value})
+    assert log.since_best("validation", "f1") == (0.5, 3)
+    with log.path.open("a") as file:
+        file.write('{"step": 6, "gro')
+    log.go_back(3)
+    assert [line["step"] for line in log.lines()] == [1, 1, 2, 2, 3, 3]
+    assert log.since_best("validation", "f1") == (0.5, 1)
+
+
+def test_another_network_is_refused_other_changes_are_told(tmp_path: Path) -> None:
+    config = preset("tiny")
+    assert settle_config(tmp_path, config) == []
+    slower = replace(config, "training", learning_rate=1e-4)
+    assert settle_config(tmp_path, slower, keep=False) == [
+        "training.learning_rate was 0.005, is 0.0001"
+    ]
+    assert Config.from_json((tmp_path / "config.json").read_text()) == config
+    with pytest.raises(InputError, match=r"spectrogram.bins was 229, is 128"):
+        settle_config(tmp_path, replace(config, "spectrogram", bins=128))
+    assert settle_settings(tmp_path, {"data": {"a": "1"}, "noise": 0.0}) == []
+    assert settle_settings(tmp_path, {"data": {"b": "1"}, "noise": 0.0}) == [
+        "data.a was 1, is None"
+    ]
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(InputError, match="Delete it if it is damaged"):
+        settle_settings(tmp_path, {})
