@@ -65,6 +65,7 @@ EXTRAS = {
         "hypothesis>=6.100",
         "mypy>=1.11",
         "pytest>=8",
+        "pytest-xdist>=3.5",
         "ruff>=0.6",
         "types-tqdm",
     ],
