@@ -42,14 +42,16 @@ def test_picture_by_hand() -> None:
 
 
 def test_config_as_text_and_hyper_parameters(tmp_path: Path) -> None:
-    write_config(tf.summary.create_file_writer(str(tmp_path)), SMALL)
+    write_config(tf.summary.create_file_writer(str(tmp_path)), SMALL, "second try")
     events = _events(tmp_path)
     (text,) = events.Tensors("config")
     markdown = tf.make_ndarray(text.tensor_proto).item().decode()
     assert json.loads(markdown) == json.loads(SMALL.to_json())
     assert all(line.startswith("    ") for line in markdown.splitlines())
     content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
-    given = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+    start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
+    assert start.group_name == "second try"
+    given = start.hparams
     assert given["training/learning_rate"].number_value == 5e-3
     assert given["model/channels"].string_value == "[4]"
     assert given["model/reconstruction"].bool_value is True

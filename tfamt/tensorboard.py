@@ -24,8 +24,8 @@ Array = NDArray[np.float32]
 T = TypeVar("T")
 
 
-def write_config(writer: tf.summary.SummaryWriter, config: Config) -> None:
-    """The config as text, and each of its fields as a hyper-parameter."""
+def write_config(writer: tf.summary.SummaryWriter, config: Config, run: str) -> None:
+    """The config as text, and each of its fields as a hyper-parameter of the trial `run`."""
     import tensorflow as tf
     from tensorboard.plugins.hparams import api as hparams
 
@@ -33,7 +33,7 @@ def write_config(writer: tf.summary.SummaryWriter, config: Config) -> None:
         # Indented by four: TensorBoard shows Markdown.
         text = "\n".join(f"    {line}" for line in config.to_json().splitlines())
         tf.summary.text("config", text, step=0)
-        hparams.hparams(hyper_parameters(config), trial_id=config.name)
+        hparams.hparams(hyper_parameters(config), trial_id=run)
     writer.flush()
 
 

@@ -158,7 +158,7 @@ def train(
     batches = training_input(
         config, stored, first_step=trainer.step, augment=augment, shift=_shift(), share=share
     )
-    write_config(trainer.writer, config)
+    write_config(trainer.writer, config, run_dir.name)
     progress = Progress(config.training.steps, trainer.step)
     profile = _steps_to_profile()
     if profile:
