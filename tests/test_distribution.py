@@ -30,7 +30,7 @@ from tfamt.notes import Notes
 from tfamt.training import Trainer
 from tfamt.weights import load_weights, named_weights
 
-STEPS = 20
+STEPS = 10
 HEADS = ("pianoroll", "onset", "velocity")
 # Adam moves weights whose gradient is rounding noise (biases in front of a normalisation) by whole steps, unless
 # the gradient is far below its epsilon (1e-7): hence a small loss.
@@ -169,6 +169,9 @@ def _command(data: Path, run: Path, *flags: str) -> list[str]:
         *(sys.executable, "-m", "pipelines.commands.train", "--preset=tiny"),
         *("--model_channels=4", "--model_reconstruction_channels=4", "--model_context=none"),
         *("--training_batch_size=4", "--training_window_frames=32", f"--training_steps={STEPS}"),
+        # A schedule that does not depend on the number of steps, which some tests go on from.
+        "--training_schedule=exponential",
+        "--training_learning_rate=1e-3",
         *(f"--data={data}", f"--run_dir={run}", "--report_steps=1", "--checkpoint_seconds=0"),
         *(f"--loss_{term}=0.001" for term in ("pianoroll", "second_pass", "reconstruction")),
         *flags,
@@ -216,18 +219,43 @@ def _same_weights(outputs: list[Path]) -> None:
     assert found[0][1] == found[1][1]
 
 
-def test_two_workers_make_the_steps_of_one(
-    data: Path, two_workers: Path, tmp_path: Path, root: Path
-) -> None:
-    alone = subprocess.run(_command(data, tmp_path), cwd=root, capture_output=True, text=True)
-    assert alone.returncode == 0, alone.stderr
-    _, ours = load_weights(two_workers / "weights.npz")
-    _, theirs = load_weights(tmp_path / "weights.npz")
+@pytest.fixture(scope="module")
+def one_process(data: Path, tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    """The run folder of a single process on one device."""
+    run = tmp_path_factory.mktemp("one")
+    done = subprocess.run(_command(data, run), cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+def _nearly_the_same_run(run: Path, other: Path) -> None:
+    _, ours = load_weights(run / "weights.npz")
+    _, theirs = load_weights(other / "weights.npz")
     for name, value in theirs.items():
         np.testing.assert_allclose(ours[name], value, rtol=0, atol=1e-4, err_msg=name)
-    for two, one in zip(_lines(two_workers), _lines(tmp_path), strict=True):
-        assert two["step"] == one["step"]
-        assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+    for one, two in zip(_lines(run), _lines(other), strict=True):
+        assert one["step"] == two["step"]
+        assert one["loss"] == pytest.approx(two["loss"], rel=1e-4)
+
+
+def test_two_workers_make_the_steps_of_one(two_workers: Path, one_process: Path) -> None:
+    _nearly_the_same_run(two_workers, one_process)
+
+
+def test_a_run_can_be_moved_and_go_on_with_more_devices(
+    data: Path, one_process: Path, tmp_path: Path, root: Path
+) -> None:
+    def train(run: Path, *flags: str) -> str:
+        command = _command(data, run, *flags)
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    train(tmp_path / "here", f"--training_steps={STEPS // 2}")
+    (tmp_path / "here").rename(tmp_path / "there")
+    said = train(tmp_path / "there", "--strategy=mirrored", "--logical_cpus=2")
+    assert f"going on from step {STEPS // 2}" in said
+    _nearly_the_same_run(tmp_path / "there", one_process)
 
 
 def test_a_worker_that_is_killed_and_started_again(
