@@ -89,9 +89,11 @@ def readable(batches: Iterable[Any]) -> Iterator[Any]:
             batch = next(iterator)
         except StopIteration:
             return
-        except tf.errors.OpError as error:
+        # TensorFlow's message quotes what it cannot read: bytes that are no text end in a UnicodeDecodeError instead.
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
+            reason = str(error).partition("\n")[0]
             raise InputError(
-                f"the prepared data cannot be read any more ({str(error.message).splitlines()[0]})",
+                f"the prepared data cannot be read any more ({reason})",
                 fix="Started again, training checks every record, and goes on from its last checkpoint.",
             ) from error
         yield batch

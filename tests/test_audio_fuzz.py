@@ -1,34 +1,24 @@
-"""Audio that is broken in ways nobody thought of: an error that says so, or sound; never anything else.
-
-TFAMT_FUZZ_CASES=10000 makes as many cases as the environment says instead of 200.
-"""
+"""Audio that is broken in ways nobody thought of: an error that says so, or sound; never anything else."""
 
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import io
-import os
-import resource
 import struct
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fuzzing import CASES, bounded, damaged
 from tfamt.audio import Audio, read_blocks
 from tfamt.audio_stream import open_stream
 from tfamt.errors import InputError
 
-CASES = int(os.environ.get("TFAMT_FUZZ_CASES", "200"))
-MEMORY = 2**31
-SECONDS = 60.0
-"""Longer means that it hangs."""
 KINDS = (
     ("WAV", "PCM_16"),
     ("WAV", "FLOAT"),
@@ -40,17 +30,6 @@ KINDS = (
     ("OGG", "OPUS"),
     ("MP3", "MPEG_LAYER_III"),
 )
-# Numbers that overflow, as they may stand in a header.
-EXTREMES = [
-    struct.pack(form, value)
-    for form, values in (
-        ("<B", (0, 127, 128, 255)),
-        ("<H", (0, 1, 0x7FFF, 0xFFFF)),
-        ("<I", (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)),
-        ("<Q", (0, 2**40, 2**63 - 1, 2**64 - 1)),
-    )
-    for value in values
-]
 
 
 def encoded(kind: tuple[str, str]) -> bytes:
@@ -62,42 +41,6 @@ def encoded(kind: tuple[str, str]) -> bytes:
 
 
 SEEDS = [encoded(kind) for kind in KINDS]
-
-
-@st.composite
-def broken(draw: st.DrawFn) -> bytes:
-    content = bytearray(draw(st.sampled_from(SEEDS)))
-    for _ in range(draw(st.integers(1, 4))):
-        # Most of what matters stands in the first bytes.
-        end = draw(st.sampled_from((64, 300, len(content))))
-        position = draw(st.integers(0, max(min(end, len(content)) - 1, 0)))
-        piece = draw(st.one_of(st.sampled_from(EXTREMES), st.binary(min_size=1, max_size=8)))
-        match draw(st.sampled_from(("replace", "insert", "delete", "cut", "double"))):
-            case "replace":
-                content[position : position + len(piece)] = piece
-            case "insert":
-                content[position:position] = piece
-            case "delete":
-                del content[position : position + len(piece)]
-            case "cut":
-                del content[position:]
-            case _:
-                content += content[position:]
-    return bytes(content)
-
-
-@contextlib.contextmanager
-def bounded() -> Iterator[None]:
-    """A limit to memory, and to time: who hangs is ended with a traceback."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, hard))
-    faulthandler.dump_traceback_later(SECONDS, exit=True)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def check(blocks: Callable[[], Iterable[np.ndarray]]) -> None:
@@ -116,8 +59,9 @@ def streamed(content: bytes) -> Iterator[np.ndarray]:
         yield from (chunk for chunk in stream.chunks if len(chunk))
 
 
-@settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(content=st.one_of(broken(), broken(), st.binary(max_size=200)))
+@pytest.mark.fuzz
+@CASES
+@given(content=damaged(*SEEDS) | damaged(*SEEDS) | st.binary(max_size=200))
 def test_broken_audio_is_an_error_or_sound(content: bytes) -> None:
     check(lambda: read_blocks(content))
     check(lambda: streamed(content))

@@ -331,7 +331,7 @@ class Config:
         """
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"the config is not JSON ({error})") from error
         result: Config = from_dict(cls, data, "config")
         return result
@@ -345,7 +345,12 @@ def from_dict(cls: type, data: Any, where: str) -> Any:
     unknown = sorted(set(data) - set(hints))
     if unknown:
         raise InputError(f"{where} has no field {', '.join(unknown)}. Known: {', '.join(hints)}")
-    return cls(**{key: _typed(hints[key], value, f"{where}.{key}") for key, value in data.items()})
+    try:
+        return cls(
+            **{key: _typed(hints[key], value, f"{where}.{key}") for key, value in data.items()}
+        )
+    except OverflowError as error:
+        raise InputError(f"{where} holds a number that is too large ({error})") from error
 
 
 def replace(config: Config, section: str, **values: Any) -> Config:

@@ -77,7 +77,8 @@ def labels_have_velocity(path: str | os.PathLike[str]) -> bool:
     if _suffix(path) != ".csv":
         return _suffix(path) in (".mid", ".midi")
     lines = _text(read_bytes(path), path).splitlines()
-    return "velocity" in (_normalised(next(csv.reader(lines))) if lines else [])
+    _, header = next(_csv_fields(lines, path), (0, []))
+    return "velocity" in _normalised(header)
 
 
 def _maps_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
@@ -93,8 +94,7 @@ def _maps_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
 
 
 def _csv_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
-    reader = csv.reader(lines)
-    numbered = ((reader.line_num, fields) for fields in reader if any(f.strip() for f in fields))
+    numbered = _csv_fields(lines, name)
     number, fields = next(numbered)
     header = tuple(_normalised(fields))
     if set(header) >= _OWN_COLUMNS:
@@ -109,6 +109,17 @@ def _csv_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
         path=name,
         fix="Known are onset,offset,pitch,velocity and MusicNet's start_time,end_time,instrument,note,...",
     )
+
+
+def _csv_fields(lines: list[str], name: str | os.PathLike[str]) -> NumberedFields:
+    """Number and fields of every line that is not blank."""
+    reader = csv.reader(lines)
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                yield reader.line_num, fields
+    except csv.Error as error:
+        raise InputError(f"line {reader.line_num} is not csv ({error})", path=name) from error
 
 
 def _rows(
@@ -133,7 +144,7 @@ def _rows(
         except InputError as error:
             reason = error.problem.split(". Received")[0]
             raise _bad_line(name, number, reason, fields) from error
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, OverflowError) as error:
             reason = "a field is not a number" if len(fields) >= len(header) else "too few fields"
             raise _bad_line(name, number, reason, fields) from error
         yield row

@@ -95,7 +95,7 @@ class ServingClient:
         ]
         try:
             config = Config.from_json(text)
-        except (InputError, RecursionError) as error:
+        except InputError as error:
             raise self._wrong(f"no config of tfamt: {brief(error)}") from error
         samples = config.inference.window_frames * config.spectrogram.hop
         if config.spectrogram.sample_rate != SAMPLE_RATE or samples > MAX_WINDOW_SAMPLES:
@@ -173,7 +173,7 @@ def checked_array(values: Any, name: str, answer: Answer) -> Array:
     try:
         with np.errstate(over="ignore"):
             array = np.asarray(values, np.float32)
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise unusable(f"{name} is no array of numbers") from error
     if array.shape != answer.shape:
         raise unusable(f"{name} has shape {array.shape} instead of {answer.shape}")

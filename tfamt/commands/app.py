@@ -56,7 +56,8 @@ def _parse(argv: list[str], help_text: str) -> list[str]:
         sys.exit(0)
     try:
         return list(flags.FLAGS(argv))
-    except flags.Error as error:
+    # A flagfile that is no text is a ValueError; one that asks for itself again and again, a RecursionError.
+    except (flags.Error, ValueError, RecursionError) as error:
         report(f"{error} (see --help)")
         sys.exit(2)
 
