@@ -1,11 +1,12 @@
 """Damaged records of prepared data sets: found before training, named, and left out.
 
-A record is bad if it differs from its checksum, is cut short, or holds something else than the index and the FLAC
-header in it say.
+A record is bad if it differs from its checksum, is cut short, or holds something else than the index says. Its audio is
+decoded by libFLAC, since tensorflow-io, which decodes it in training, never comes back from some damaged FLAC.
 """
 
 from __future__ import annotations
 
+import io
 import itertools
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,7 +26,7 @@ def leave_out_damaged(
 ) -> list[Stored]:
     """The recordings whose records are all as they were written.
 
-    Every record is read once and compared with its checksum: some gigabytes per second, where the disk is as fast.
+    Every record is read once, compared with its checksum and decoded: 6,000 s of audio a CPU second.
 
     Args:
       stored: the recordings of a data set.
@@ -119,17 +120,22 @@ def _is_segment(content: bytes, entry: IndexEntry, number: int) -> bool:
     return (
         list(fields["recording"].bytes_list.value) == [entry.recording.encode()]
         and list(fields["index"].int64_list.value) == [number]
-        and flac.startswith(b"fLaC")
-        and flac[18:26] == _flac_format(samples)
+        and _is_flac(flac, samples)
     )
 
 
-def _flac_format(samples: int) -> bytes:
-    """What the header of a mono 16-bit FLAC file of so many samples has in bytes 18 to 25 (RFC 9639, section 8.2).
+def _is_flac(content: bytes, samples: int) -> bool:
+    """Whether all of `content` is FLAC as `pipelines.records.encode` writes it, of so many samples."""
+    import soundfile
 
-    The sample rate in 20 bits, the channels less one in 3, the bits per sample less one in 5, the samples in 36.
-    """
-    return (SAMPLE_RATE << 44 | 15 << 36 | samples).to_bytes(8, "big")
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            form = (file.format, file.subtype, file.samplerate, file.channels)
+            # One more than there may be.
+            found = len(file.read(samples + 1, dtype="int16"))
+    except soundfile.LibsndfileError:
+        return False
+    return form == ("FLAC", "PCM_16", SAMPLE_RATE, 1) and found == samples
 
 
 def _is_whole(record: bytes, size: int) -> bool:

@@ -1,11 +1,13 @@
 """What can run a network: the one thing that transcription asks of it.
 
 A backend takes windows of waveform and gives what the network says about them. `tfamt.transcription` cuts the windows
-and decodes the notes, the same for all backends: this process (`keras_backend`), a server (`tfamt.serving_client`).
+and decodes the notes, the same for all backends: this process (`BACKENDS`), a server (`tfamt.serving_client`).
 """
 
 from __future__ import annotations
 
+import tempfile
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfamt.config import Config
+from tfamt.errors import InputError
 
 if TYPE_CHECKING:
     import keras
@@ -56,3 +59,45 @@ def keras_backend(config: Config, model: keras.Model) -> Backend:
         return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
 
     return backend
+
+
+def openvino_backend(config: Config, model: keras.Model) -> Backend:
+    """Runs a model in OpenVINO in this process, one window at a time; args as of `keras_backend`.
+
+    Raises:
+      InputError: OpenVINO is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise InputError(
+            "OpenVINO is not installed", fix="Install it: pip install 'tfamt[serving]'"
+        ) from error
+    from tfamt.serving_graph import save_frozen, waveform_function
+
+    # A free length: OpenVINO 2026.4.1 fails when it runs LSTMs of a fixed one.
+    function = waveform_function(config, model, with_spectrogram=True)
+    core = openvino.Core()
+    with tempfile.TemporaryDirectory(prefix="tfamt-") as folder:
+        save_frozen(function, folder)
+        read = core.read_model(folder)
+    # Its default on processors that advertise bfloat16 is to use it.
+    compiled = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    names = {*config.model.heads, "spectrogram"}
+    ports = {name: port for port in compiled.outputs for name in names & port.names}
+    # A request is for one thread at a time; several recordings may be under way.
+    requests = threading.local()
+
+    def backend(waveform: Array) -> dict[str, Array]:
+        if not hasattr(requests, "own"):
+            requests.own = compiled.create_infer_request()
+        outputs = [requests.own.infer([row[None]]) for row in waveform]
+        return {
+            name: np.concatenate([each[port] for each in outputs]) for name, port in ports.items()
+        }
+
+    return backend
+
+
+BACKENDS = {"tensorflow": keras_backend, "openvino": openvino_backend}
+"""What runs a model in this process, by the name of --backend."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from tfamt.config import Config
 from tfamt.errors import InputError
+from tfamt.loggers import quiet
 from tfamt.targets import make_folder
 from tfamt.version import __version__
 from tfamt.weights import load_model, shipped_weights
@@ -214,24 +214,10 @@ def _save(config: Config, model: keras.Model, folder: Path) -> None:
 
     module = ServingModule(config, model)
     try:
-        with quiet("absl", "tensorflow"):
+        with quiet():
             tf.saved_model.save(module, os.fspath(folder), signatures=module.functions)
     except (OSError, tf.errors.OpError) as error:
         raise _unwritable(folder.parent, error) from error
-
-
-@contextmanager
-def quiet(*names: str) -> Iterator[None]:
-    """Loggers of packages that report every step as if it were news."""
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 @contextmanager

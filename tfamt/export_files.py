@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from tfamt.config import Config
 from tfamt.errors import InputError
-from tfamt.export import Arrays, Exported, compare, probes, python_outputs, quiet
+from tfamt.export import Arrays, Exported, compare, probes, python_outputs
+from tfamt.loggers import quiet
 from tfamt.targets import check_target, new_file
 from tfamt.weights import load_model, shipped_weights
 
@@ -112,7 +113,7 @@ def _to_onnx(config: Config, model: Any) -> bytes:
     except ImportError as error:
         raise _missing("tf2onnx") from error
     function = waveform_function(config, model.get_layer("transcriber"), fourier="matrix")
-    with quiet("tf2onnx"):
+    with quiet():
         converted, _ = tf2onnx.convert.from_function(
             function, input_signature=function.input_signature, opset=OPSET
         )
@@ -136,7 +137,7 @@ def run_onnx(content: bytes) -> Runner:
 def _to_litert(config: Config, model: Any) -> bytes:
     import tensorflow as tf
 
-    from tfamt.serving_graph import frozen, waveform_function
+    from tfamt.serving_graph import save_frozen, waveform_function
 
     if config.model.context == "bilstm":
         raise InputError(
@@ -146,12 +147,9 @@ def _to_litert(config: Config, model: Any) -> bytes:
     network = model.get_layer("transcriber")
     shape = (1, window_samples(config))
     function = waveform_function(config, network, fourier="matrix", shape=shape)
-    constant = tf.function(frozen(function), input_signature=function.input_signature)
-    module = tf.Module()
-    module.function = constant
     # Only from a SavedModel do inputs and outputs keep their names.
-    with tempfile.TemporaryDirectory(prefix="tfamt-") as folder, quiet("absl", "tensorflow"):
-        tf.saved_model.save(module, folder, signatures=constant)
+    with tempfile.TemporaryDirectory(prefix="tfamt-") as folder, quiet():
+        save_frozen(function, folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         content: bytes = converter.convert()

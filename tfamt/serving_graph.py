@@ -15,6 +15,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from tfamt.audio_files import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from tfamt.config import Config
 from tfamt.frames import FrameGrid
+from tfamt.loggers import quiet
 from tfamt.model import build_frontend
 
 if TYPE_CHECKING:
@@ -115,6 +116,15 @@ def frozen(function: Any) -> Network:
     # Loops stay as they are: OpenVINO cannot read them taken apart.
     constant = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     return lambda waveform: dict(zip(names, constant(waveform), strict=True))
+
+
+def save_frozen(function: Any, folder: str) -> None:
+    """A tf.function as a SavedModel with its variables as constants, for other runtimes to read."""
+    constant = tf.function(frozen(function), input_signature=function.input_signature)
+    module = tf.Module()
+    module.function = constant
+    with quiet():
+        tf.saved_model.save(module, folder, signatures=constant)
 
 
 def decode_wav(content: tf.Tensor, sample_rate: int) -> tf.Tensor:

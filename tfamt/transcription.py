@@ -11,7 +11,7 @@ from itertools import chain
 import numpy as np
 
 from tfamt.audio import Audio, read_blocks
-from tfamt.backends import Array, Backend, keras_backend
+from tfamt.backends import BACKENDS, Array, Backend
 from tfamt.config import Config, replace
 from tfamt.decoding import NoteDecoder
 from tfamt.frames import FrameGrid
@@ -56,7 +56,11 @@ class Transcriber:
 
     @classmethod
     def load(
-        cls, weights: str | os.PathLike[str] | None = None, *, window_frames: int | None = None
+        cls,
+        weights: str | os.PathLike[str] | None = None,
+        *,
+        window_frames: int | None = None,
+        backend: str = "tensorflow",
     ) -> Transcriber:
         """The model of a weights file; the one in the package if not given.
 
@@ -64,14 +68,16 @@ class Transcriber:
           weights: the file.
           window_frames: how many frames the network sees at once, if not as many as the config says. Fewer mean notes
             sooner in a stream, and somewhat worse ones.
+          backend: "tensorflow" or "openvino".
 
         Raises:
-          InputError: the file is not a weights file, or the windows are too short for their margins.
+          InputError: the file is not a weights file, the windows are too short for their margins, or OpenVINO is not
+            installed.
         """
         config, model = load_transcriber(weights or shipped_weights())
         if window_frames is not None:
             config = replace(config, "inference", window_frames=window_frames)
-        return cls(config, keras_backend(config, model))
+        return cls(config, BACKENDS[backend](config, model))
 
     def transcribe(
         self,

@@ -74,30 +74,14 @@ def _weights(folder: str) -> str:
 
 def _runners(weights: str, folder: str) -> tuple[Any, dict[str, Runner]]:
     """The config, and a function from waveform to anything for each runtime."""
-    from tfamt.backends import keras_backend
-    from tfamt.export import export_saved_model
+    from tfamt.backends import keras_backend, openvino_backend
     from tfamt.export_files import export_onnx, run_onnx
     from tfamt.weights import load_transcriber
 
     config, model = load_transcriber(weights)
-    saved = export_saved_model(Path(folder, "saved"), weights).path
     onnx = export_onnx(Path(folder, "model.onnx"), weights).path
     return config, {
         "TensorFlow": keras_backend(config, model),
-        "OpenVINO": _openvino(saved),
+        "OpenVINO": openvino_backend(config, model),
         "ONNX Runtime": run_onnx(onnx.read_bytes()),
     }
-
-
-def _openvino(folder: Path) -> Runner:
-    try:
-        import openvino
-    except ImportError as error:
-        raise InputError(
-            "OpenVINO is not installed", fix="Install it: pip install 'tfamt[serving]'"
-        ) from error
-    core = openvino.Core()
-    # Its default on processors that advertise bfloat16 is to use it.
-    settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = core.compile_model(core.read_model(folder), "CPU", settings)
-    return lambda waveform: compiled([waveform])

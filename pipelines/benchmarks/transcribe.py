@@ -31,6 +31,7 @@ from absl import flags
 
 from pipelines.arithmetic import multiply_adds, peak_multiply_adds
 from pipelines.measuring import cpu_seconds, run_measured
+from tfamt.backends import BACKENDS
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _AUDIO = flags.DEFINE_string("audio", None, "Folder of recordings.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
 _PRESET = flags.DEFINE_string("preset", None, "Instead: a preset's network with random weights.")
+_BACKEND = flags.DEFINE_enum("backend", "tensorflow", list(BACKENDS), "What runs the network.")
 _REPEATS = flags.DEFINE_integer("repeats", 3, "How often; the median counts.", 1)
 _PARALLEL = flags.DEFINE_integer("parallel", 2, "Recordings to work on at a time.", 1)
 _COMPARE = flags.DEFINE_multi_string("compare_with", [], "Command of another transcriber.")
@@ -70,7 +72,6 @@ def main(argv: list[str]) -> int:
 def _measure_speed(folder: str) -> None:
     from pipelines.stage_costs import stage_costs
     from tfamt.audio import probe
-    from tfamt.backends import keras_backend
     from tfamt.batch import find
     from tfamt.transcription import Transcriber
 
@@ -80,7 +81,7 @@ def _measure_speed(folder: str) -> None:
     recordings = [recording.path for recording in found]
     audio = sum(probe(recording).duration for recording in recordings)
     config, model = _network()
-    transcriber = Transcriber(config, keras_backend(config, model))
+    transcriber = Transcriber(config, BACKENDS[_BACKEND.value](config, model))
     _compare(transcriber, recordings, audio, config.name)
 
     costs, seconds = stage_costs(config, model, recordings)

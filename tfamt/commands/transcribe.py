@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, cast
 
 from absl import flags
 
+from tfamt.backends import BACKENDS
 from tfamt.batch import Job, find, plan, read_list, targets_of
 from tfamt.commands.app import report, run
 from tfamt.errors import InputError
@@ -47,6 +48,12 @@ _LIST = flags.DEFINE_string("list", None, "File that names recordings, one in ea
 _MANIFEST = flags.DEFINE_string("manifest", None, "File that keeps what is done; see above.")
 _PARALLEL = flags.DEFINE_integer("parallel", 2, "Recordings to work on at a time.", 1)
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
+_BACKEND = flags.DEFINE_enum(
+    "backend",
+    "tensorflow",
+    list(BACKENDS),
+    "What runs the network here; OpenVINO needs the extra 'serving'.",
+)
 _SERVER = flags.DEFINE_string(
     "server",
     None,
@@ -73,10 +80,12 @@ def main(argv: list[str]) -> int:
     names = argv[1:] + (read_list(_LIST.value) if _LIST.value else [])
     if not names:
         raise InputError("no recording was given", fix="Usage: bin/transcribe RECORDING ...")
-    if _SERVER.value and (_WEIGHTS.value or _PNG.value or _WINDOW.value):
+    if _SERVER.value and (
+        _WEIGHTS.value or _PNG.value or _WINDOW.value or flags.FLAGS["backend"].present
+    ):
         raise InputError(
-            "--server goes without --weights and --window_frames, since the server has its own, and without --png, "
-            "since it sends no spectrogram"
+            "--server goes without --weights, --window_frames and --backend, since the server has its own, and "
+            "without --png, since it sends no spectrogram"
         )
     if STDIN in names:
         if names != [STDIN] or _MANIFEST.value:
@@ -104,6 +113,7 @@ def _manifest() -> Iterator[Manifest | None]:
     settings = {
         "version": __version__,
         "weights": _SERVER.value or file_digest(_WEIGHTS.value or shipped_weights()),
+        "backend": _BACKEND.value,
         "window_frames": _WINDOW.value,
         "program": _PROGRAM.value,
         "kinds": sorted(_endings()),
@@ -154,7 +164,7 @@ def _load() -> Transcriber:
         return remote_transcriber(_SERVER.value, timeout=_SERVER_TIMEOUT.value)
     from tfamt.transcription import Transcriber
 
-    return Transcriber.load(_WEIGHTS.value, window_frames=_WINDOW.value)
+    return Transcriber.load(_WEIGHTS.value, window_frames=_WINDOW.value, backend=_BACKEND.value)
 
 
 def _transcribe_all(jobs: list[Job], manifest: Manifest | None) -> int:
