@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 
 from tfamt.config import Config
+from tfamt.errors import InputError
 from tfamt.presets import preset
 
 _KINDS = {int: "Whole numbers", float: "Numbers", str: "Names"}
@@ -38,7 +39,10 @@ def config_from_flags(sections: tuple[str, ...] = _SECTIONS) -> Config:
         hints = typing.get_type_hints(type(fields))
         given = {name: flags.FLAGS[f"{section}_{name}"].value for name in hints}
         values = {n: _typed(hints[n], value) for n, value in given.items() if value is not None}
-        changed[section] = dataclasses.replace(fields, **values)
+        try:
+            changed[section] = dataclasses.replace(fields, **values)
+        except OverflowError as error:
+            raise InputError(f"{section} has a number that is too large ({error})") from error
     # All at once, since sections are checked against each other.
     return dataclasses.replace(config, **changed)
 

@@ -1,0 +1,52 @@
+"""OpenVINO in this process against TensorFlow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfamt.audio import read
+from tfamt.labels import read_labels
+from tfamt.transcription import Transcriber
+
+
+def test_openvino_hears_what_tensorflow_hears(root: Path) -> None:
+    pytest.importorskip("openvino", reason="needs the extra serving: OpenVINO")
+    ours, theirs = (
+        Transcriber.load(window_frames=200, backend=name) for name in ("tensorflow", "openvino")
+    )
+    music = read(root / "examples" / "prelude.ogg")
+    windows = np.stack([music[start:][: 200 * 512] for start in (0, 7 * 16000, 14 * 16000)])
+    expected = ours._infer(windows)
+    # Each thread has a request of its own.
+    with ThreadPoolExecutor(3) as pool:
+        alone = list(pool.map(lambda window: theirs._infer(window[None]), windows))
+    together = theirs._infer(windows)
+    assert set(together) == {"pianoroll", "onset", "offset", "velocity", "spectrogram"}
+    for name, value in expected.items():
+        np.testing.assert_allclose(together[name], value, rtol=0, atol=1e-3)
+        np.testing.assert_array_equal(
+            np.concatenate([each[name] for each in alone]), together[name]
+        )
+
+
+def test_the_command_takes_a_backend(root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="needs the extra serving: OpenVINO")
+    for name in ("tensorflow", "openvino"):
+        done = subprocess.run(
+            [sys.executable, "-m", "tfamt.commands.transcribe", f"--backend={name}", "--csv",
+             f"--output_dir={tmp_path / name}", str(root / "examples" / "prelude.ogg")],
+            capture_output=True, text=True, timeout=100,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "INFO" not in done.stderr
+    ours, theirs = (
+        read_labels(tmp_path / name / "prelude.csv") for name in ("tensorflow", "openvino")
+    )
+    np.testing.assert_allclose(theirs.intervals, ours.intervals, rtol=0, atol=2e-3)
+    np.testing.assert_array_equal(theirs.pitch, ours.pitch)
