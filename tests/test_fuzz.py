@@ -110,8 +110,12 @@ fields = (
     st.integers().map(str)
     | st.floats().map(str)
     | st.text(max_size=10)
-    | st.sampled_from(["1" * 5000, "9" * 30, "1e999", "-0", '"', "\0", "x" * 140_000, "٣", "1_0"])
+    | st.sampled_from(["9" * 30, "1e999", "-0", '"', "\0", "٣", "1_0"])
 )
+
+
+# Longer than Python's int and csv take; made late, so that Hypothesis does not show them in every message.
+fields |= st.sampled_from((5_000, 140_000)).map(lambda length: "1" * length)
 
 
 @st.composite

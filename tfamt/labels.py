@@ -95,7 +95,8 @@ def _maps_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
 
 def _csv_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
     numbered = _csv_fields(lines, name)
-    number, fields = next(numbered)
+    # A lone quotation mark is a line, and nothing in it.
+    number, fields = next(numbered, (1, []))
     header = tuple(_normalised(fields))
     if set(header) >= _OWN_COLUMNS:
         velocity = "velocity" if "velocity" in header else None
