@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -191,11 +192,14 @@ def flagfiles(folder: Path) -> None:
 
     main.__module__ = train.__name__
     goods = [path.read_bytes() for path in sorted(Path("configs").glob("*.flags"))]
+    # Those of absl itself start debuggers and write profiles.
+    modules = flags.FLAGS.flags_by_module_dict()
     names = st.sampled_from(
-        [name for name, flag in flags.FLAGS.flag_values_dict().items() if name != "flagfile"]
+        [flag.name for name in modules if not name.startswith("absl") for flag in modules[name]]
     )
     lines = st.builds("--{}={}".format, names, fields) | st.text(max_size=30)
     path = folder / "x.flags"
+    os.chdir(folder)
 
     @CASES
     @given(
