@@ -26,7 +26,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tensorflow", "keras", "pipelines.commands.train", "tfamt.training"])
 STEPS = 40
 FLAGS = [
-    *("--preset=tiny", "--model_channels=4", "--model_reconstruction_channels=4"),
+    *("--preset=tiny", "--model_channels=4", "--nomodel_reconstruction"),
     *("--model_context=none", "--nomodel_second_pass", "--training_batch_size=2"),
     *("--training_window_frames=32", f"--training_steps={STEPS}", "--training_ema=0.9"),
     *("--augment_gain_db=6", "--report_steps=3", "--checkpoint_seconds=0"),
