@@ -135,6 +135,7 @@ def _answer(model: Model, path: str, request: dict[str, Any]) -> tuple[int, dict
 @contextlib.contextmanager
 def raw_server(answers: bytes, *, chunk: int = 2**20, wait: float = 0.0) -> Iterator[str]:
     """Sends the same bytes to whoever connects, whatever they ask; `chunk` bytes at once."""
+    import socket
     import socketserver
     import time
 
@@ -145,6 +146,11 @@ def raw_server(answers: bytes, *, chunk: int = 2**20, wait: float = 0.0) -> Iter
                 for start in range(0, len(answers), chunk):
                     self.request.sendall(answers[start : start + chunk])
                     time.sleep(wait)
+                # Closed with something unread, the connection would be reset, and the answer lost with it.
+                self.request.shutdown(socket.SHUT_WR)
+                self.request.settimeout(5.0)
+                while self.request.recv(2**16):
+                    pass
 
     class Server(socketserver.ThreadingTCPServer):
         allow_reuse_address = True

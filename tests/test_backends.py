@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tfamt.audio import read
+from tfamt.errors import InputError
 from tfamt.labels import read_labels
 from tfamt.transcription import Transcriber
 
@@ -50,3 +51,8 @@ def test_the_command_takes_a_backend(root: Path, tmp_path: Path) -> None:
     )
     np.testing.assert_allclose(theirs.intervals, ours.intervals, rtol=0, atol=2e-3)
     np.testing.assert_array_equal(theirs.pitch, ours.pitch)
+
+
+def test_an_unknown_backend_is_named() -> None:
+    with pytest.raises(InputError, match="must be one of tensorflow, openvino. Received: 'gpu'"):
+        Transcriber.load(backend="gpu")

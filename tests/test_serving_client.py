@@ -56,8 +56,10 @@ def test_notes_are_those_of_the_model_here(address: str, model: Model, root: Pat
     remote = remote_transcriber(address)
     assert remote.config == load_weights(shipped_weights())[0]
     notes = remote.transcribe(recording)
-    # The numbers come over unchanged, so nothing but the same will do.
-    assert notes == by_saved_model(model, recording)
+    # The numbers come over unchanged; two runs of one graph may differ in their last bits.
+    here = by_saved_model(model, recording)
+    np.testing.assert_array_equal(notes.pitch, here.pitch)
+    np.testing.assert_allclose(notes.intervals, here.intervals, rtol=0, atol=1e-6)
     local = tfamt.transcribe(recording)
     assert len(local) > 100
     np.testing.assert_array_equal(notes.pitch, local.pitch)

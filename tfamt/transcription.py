@@ -14,6 +14,7 @@ from tfamt.audio import Audio, read_blocks
 from tfamt.backends import BACKENDS, Array, Backend
 from tfamt.config import Config, replace
 from tfamt.decoding import NoteDecoder
+from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
 from tfamt.notes import Notes, Row
 from tfamt.overlap import ahead, closing
@@ -71,9 +72,11 @@ class Transcriber:
           backend: "tensorflow" or "openvino".
 
         Raises:
-          InputError: the file is not a weights file, the windows are too short for their margins, or OpenVINO is not
-            installed.
+          InputError: the file is not a weights file, the windows are too short for their margins, there is no such
+            backend, or OpenVINO is not installed.
         """
+        if backend not in BACKENDS:
+            raise InputError(f"backend must be one of {', '.join(BACKENDS)}. Received: {backend!r}")
         config, model = load_transcriber(weights or shipped_weights())
         if window_frames is not None:
             config = replace(config, "inference", window_frames=window_frames)

@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, cast
 
 from absl import flags
 
-from tfamt.backends import BACKENDS
 from tfamt.batch import Job, find, plan, read_list, targets_of
 from tfamt.commands.app import report, run
 from tfamt.errors import InputError
@@ -48,11 +47,10 @@ _LIST = flags.DEFINE_string("list", None, "File that names recordings, one in ea
 _MANIFEST = flags.DEFINE_string("manifest", None, "File that keeps what is done; see above.")
 _PARALLEL = flags.DEFINE_integer("parallel", 2, "Recordings to work on at a time.", 1)
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
-_BACKEND = flags.DEFINE_enum(
+_BACKEND = flags.DEFINE_string(
     "backend",
     "tensorflow",
-    list(BACKENDS),
-    "What runs the network here; OpenVINO needs the extra 'serving'.",
+    "What runs the network here: tensorflow, or openvino, which needs the extra 'serving'.",
 )
 _SERVER = flags.DEFINE_string(
     "server",
