@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,21 +87,40 @@ def write_midi(
       InputError: the program is out of range, the file exists or cannot be written, or the notes reach beyond
         what MIDI time can hold at the coarsest resolution (27 hours).
     """
-    import pretty_midi
-
     if not 0 <= program <= 127:
         raise InputError(f"a MIDI program must lie in 0..127. Received: {program}")
     resolution = _resolution_for(notes.end)
-    ticks_per_second = resolution * BEATS_PER_SECOND
-    midi = pretty_midi.PrettyMIDI(resolution=resolution, initial_tempo=60.0 * BEATS_PER_SECOND)
-    instrument = pretty_midi.Instrument(program=program)
-    instrument.notes = [
-        pretty_midi.Note(velocity, pitch, begin / ticks_per_second, end / ticks_per_second)
-        for begin, end, pitch, velocity in _separate_strokes(notes, ticks_per_second).tolist()
-    ]
-    midi.instruments.append(instrument)
+    strokes = _separate_strokes(notes, resolution * BEATS_PER_SECOND)
     with new_file(path, overwrite=overwrite) as temporary:
-        midi.write(str(temporary))
+        _write(strokes, temporary, program, resolution)
+
+
+def _write(strokes: NDArray[np.int64], path: Path, program: int, resolution: int) -> None:
+    """Writes a track of tempo and a track of notes; messages are made one at a time, so memory stays small."""
+    import mido
+
+    tempo = mido.MetaMessage("set_tempo", tempo=1_000_000 // BEATS_PER_SECOND)
+    tracks = [[mido.MetaMessage("time_signature"), tempo], _messages(strokes, program)]
+    mido.MidiFile(ticks_per_beat=resolution, tracks=tracks).save(str(path))
+
+
+def _messages(strokes: NDArray[np.int64], program: int) -> Iterator[Any]:
+    """The messages of the track of notes; a note-off is a note-on of velocity 0, as is usual in files."""
+    import mido
+
+    begin, end, pitch, velocity = strokes.T
+    events = np.concatenate(
+        [np.stack([end, pitch, 0 * end], axis=1), np.stack([begin, pitch, velocity], axis=1)]
+    )
+    # In one tick what ends comes before what begins.
+    events = events[np.lexsort((events[:, 1], events[:, 2] > 0, events[:, 0]))]
+    yield mido.Message("program_change", program=program)
+    now = 0
+    for row in events:
+        tick, note, strength = map(int, row)
+        yield mido.Message("note_on", note=note, velocity=strength, time=tick - now)
+        now = tick
+    yield mido.MetaMessage("end_of_track", time=1)
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -148,15 +168,13 @@ def _separate_strokes(notes: Notes, ticks_per_second: int) -> NDArray[np.int64]:
     """Rows (begin, end, pitch, velocity) in ticks, int64 [m, 4], no two of a pitch sounding together."""
     begin = np.round(notes.onset * ticks_per_second).astype(np.int64)
     end = np.maximum(np.round(notes.offset * ticks_per_second).astype(np.int64), begin + 1)
-    strokes: list[list[int]] = []
-    sounding: dict[int, list[int]] = {}
-    for row in np.stack([begin, end, notes.pitch, notes.velocity], axis=1).tolist():
-        before = sounding.get(row[2])
-        if before is not None and before[0] == row[0]:
-            before[1], before[3] = max(before[1], row[1]), max(before[3], row[3])
-            continue
-        if before is not None:
-            before[1] = min(before[1], row[0])
-        sounding[row[2]] = row
-        strokes.append(row)
-    return np.asarray(strokes, np.int64).reshape(-1, 4)
+    order = np.lexsort((begin, notes.pitch))
+    begin, end = begin[order], end[order]
+    pitch, velocity = notes.pitch[order], notes.velocity[order]
+    new = (np.diff(begin, prepend=-1) != 0) | (np.diff(pitch, prepend=-1) != 0)
+    first = np.flatnonzero(new)
+    begin, pitch = begin[first], pitch[first]
+    end, velocity = np.maximum.reduceat(end, first), np.maximum.reduceat(velocity, first)
+    again = np.flatnonzero(pitch[1:] == pitch[:-1])
+    end[again] = np.minimum(end[again], begin[again + 1])
+    return np.stack([begin, end, pitch, velocity], axis=1)
