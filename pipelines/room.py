@@ -75,7 +75,7 @@ def record(
             raise InputError("makes no sound: none of its notes is played")
         gain = 10 ** (sound.peak / 20) / peak
         level = gain * (square / samples) ** 0.5 * 10 ** (-sound.noise_below / 20)
-        noise = _noise(sound.noise, sound.noise_seed)
+        noise = noise_source(sound.noise, sound.noise_seed)
         store.seek(0)
         while content := store.read(4 * _BLOCK):
             music = np.frombuffer(content, np.float32)
@@ -136,7 +136,7 @@ def _store(blocks: Iterable[Waveform], store: IO[bytes]) -> tuple[float, float]:
     return square, peak
 
 
-def _noise(colour: str | None, seed: int) -> Callable[[int], Waveform]:
+def noise_source(colour: str | None, seed: int) -> Callable[[int], Waveform]:
     """A source of noise of unit power that goes on where it stopped."""
     generator = np.random.default_rng(seed)
     state = np.zeros(len(_PINK[1]) - 1)

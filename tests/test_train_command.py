@@ -74,3 +74,10 @@ def test_what_is_wrong_is_said_in_one_line(
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().split("\n")) == 1
+
+
+def test_a_flagfile_may_ask_for_help(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("--preset=tiny\n-help\n")
+    done = run("--flagfile=a.txt", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--training_steps" in done.stdout and done.stdout.startswith("Trains")

@@ -14,7 +14,10 @@ from absl import app, flags
 
 from tfamt.errors import TfamtError
 
-HELP_FLAGS = {"--help", "-help", "-h", "--helpshort", "-helpshort"}
+HELP_FLAGS = {
+    *("-h", "-?", "--help", "-help"),
+    *("--helpshort", "-helpshort", "--helpfull", "-helpfull"),
+}
 
 
 def run(main: Callable[[list[str]], int | None]) -> NoReturn:
@@ -50,16 +53,23 @@ def report(problem: Exception | str) -> None:
 
 
 def _parse(argv: list[str], help_text: str) -> list[str]:
-    options = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
-    if HELP_FLAGS.intersection(options):
-        print(help_text)
-        sys.exit(0)
     try:
+        if not _asks_for_help(argv):
+            # A flagfile may ask, too.
+            argv = flags.FLAGS.read_flags_from_files(argv)
+        if _asks_for_help(argv):
+            print(help_text)
+            sys.exit(0)
         return list(flags.FLAGS(argv))
     # A flagfile that is no text is a ValueError; one that asks for itself again and again, a RecursionError.
     except (flags.Error, ValueError, RecursionError) as error:
         report(f"{error} (see --help)")
         sys.exit(2)
+
+
+def _asks_for_help(argv: list[str]) -> bool:
+    options = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
+    return not HELP_FLAGS.isdisjoint(options)
 
 
 def _help_text(main: Callable[[list[str]], int | None]) -> str:
