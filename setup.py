@@ -90,6 +90,7 @@ setup(
             "tfamt-benchmark = pipelines.commands.benchmark:cli",
             "tfamt-compare = tfamt.commands.compare:cli",
             "tfamt-evaluate = pipelines.commands.evaluate:cli",
+            "tfamt-exercises = pipelines.commands.exercises:cli",
             "tfamt-export = tfamt.commands.export:cli",
             "tfamt-inspect = tfamt.commands.inspect:cli",
             "tfamt-prepare = pipelines.commands.prepare:cli",

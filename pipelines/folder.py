@@ -33,6 +33,8 @@ def read(
     validation_fraction: float = 0.1,
     test_fraction: float = 0.1,
     licence: str = "unknown",
+    *,
+    empty_labels: bool = False,
 ) -> DataSet:
     """Reads audio with labels, at any depth, archives included.
 
@@ -49,6 +51,7 @@ def read(
       validation_fraction: which part of the pieces to validate on, on average.
       test_fraction: which part of the pieces to test on, on average.
       licence: what to write down as the licence of the recordings.
+      empty_labels: whether recordings are wanted whose labels hold no notes, because nobody plays in them.
 
     Returns:
       Recordings with their path below `root`, "/" replaced by "_", as id, and the name of their folder as group.
@@ -73,7 +76,7 @@ def read(
         if split is None:
             left_out.append(LeftOut(str(pair.audio), f"not in a folder {', '.join(SPLITS)}"))
             continue
-        recordings.append(_recording(pair, split, licence))
+        recordings.append(_recording(pair, split, licence, empty_labels))
     _check_pieces(root, recordings)
     data_set = DataSet("folder", recordings, left_out).require_some(
         root,
@@ -88,7 +91,7 @@ def read(
     return data_set
 
 
-def _recording(pair: _Pair, split: str, licence: str) -> Recording:
+def _recording(pair: _Pair, split: str, licence: str, empty_labels: bool) -> Recording:
     return Recording(
         id=str(pair.place).replace("/", "_"),
         split=split,
@@ -97,6 +100,7 @@ def _recording(pair: _Pair, split: str, licence: str) -> Recording:
         audio=pair.audio,
         labels=pair.labels,
         licence=licence,
+        may_be_empty=empty_labels,
     )
 
 

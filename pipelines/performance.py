@@ -34,11 +34,13 @@ class Performance:
         pressed again.
       pedal: int64 [m, 2], rows (time, 1 for down or 0 for up), in turn.
       cents: how much sharper than A4 = 440 Hz the piano is tuned.
+      program: General MIDI program that plays, counted from 0; 0 is a grand piano.
     """
 
     keys: NDArray[np.int64]
     pedal: NDArray[np.int64]
     cents: float = 0.0
+    program: int = 0
 
     @property
     def held(self) -> Notes:
@@ -128,18 +130,18 @@ def midi_bytes(performance: Performance, end: float) -> bytes:
     import pretty_midi
 
     midi = pretty_midi.PrettyMIDI(resolution=TICKS_PER_SECOND // 2, initial_tempo=120.0)
-    piano = pretty_midi.Instrument(program=0)
+    instrument = pretty_midi.Instrument(program=performance.program)
     bend = round(performance.cents / BEND_RANGE * 8192)
-    piano.pitch_bends = [pretty_midi.PitchBend(bend, 0.0)]
-    piano.control_changes = [
+    instrument.pitch_bends = [pretty_midi.PitchBend(bend, 0.0)]
+    instrument.control_changes = [
         pretty_midi.ControlChange(SUSTAIN_CONTROLLER, 127 * down, time / TICKS_PER_SECOND)
         for time, down in [*performance.pedal.tolist(), (round(end * TICKS_PER_SECOND), 0)]
     ]
-    piano.notes = [
+    instrument.notes = [
         pretty_midi.Note(velocity, pitch, press / TICKS_PER_SECOND, release / TICKS_PER_SECOND)
         for press, release, pitch, velocity in performance.keys.tolist()
     ]
-    midi.instruments.append(piano)
+    midi.instruments.append(instrument)
     content = io.BytesIO()
     midi.write(content)
     return content.getvalue()

@@ -58,6 +58,7 @@ class Recording:
       licence: of the data set, as SPDX where it has such a name.
       velocities: where the velocities of the same notes are, if `labels` has none.
       rendering: for rendered recordings, how the sound is made from `labels` (JSON); `audio` is the SoundFont then.
+      may_be_empty: whether labels without notes are meant, and not a mistake.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Recording:
     licence: str
     velocities: Source | None = None
     rendering: str | None = None
+    may_be_empty: bool = False
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:

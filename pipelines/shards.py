@@ -208,8 +208,9 @@ def _spool(recording: Recording, store: Any) -> tuple[Notes, int, list[int]]:
     """Writes the records of a whole recording; returns its notes, samples, and the length of each record."""
     lengths: list[int] = []
     with _sound_and_notes(recording) as (total, blocks, notes):
-        _check_labels(notes, total)
-        silent = True
+        if len(notes) or not recording.may_be_empty:
+            _check_labels(notes, total)
+        silent = not recording.may_be_empty
         for index, block in enumerate(_resized(blocks, SEGMENT_SAMPLES)):
             audio = np.rint(block * 2.0**15).clip(-(2**15), 2**15 - 1).astype(np.int16)
             silent = silent and not audio.any()

@@ -46,7 +46,7 @@ _SETTINGS = {
 def synthesise(
     performance: Performance, soundfont: str | os.PathLike[str]
 ) -> Iterator[NDArray[np.float32]]:
-    """Plays a performance on program 0 of a SoundFont, dry.
+    """Plays a performance on its program of a SoundFont, dry.
 
     FluidSynth writes into a pipe that is closed after as many samples as the performance is long: it cannot
     fill a disk, and needs none.

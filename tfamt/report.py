@@ -152,19 +152,19 @@ def format_markdown(evaluation: Evaluation) -> str:
         [f"`{name}`", *(_mean_and_deviation(item.summary, name) for item in totals.values())]
         for name in names
     ]
-    lines += _markdown_table(["mean ± standard deviation over pieces", *totals], rows)
+    lines += markdown_table(["mean ± standard deviation over pieces", *totals], rows)
     for name, value in evaluation.pooled.items():
         lines += ["", f"All pieces pooled: `{name}` {value:.4f}."]
     if evaluation.errors:
         kinds = list(evaluation.errors)
         rows = [[kind, *(str(item.errors[kind]) for item in totals.values())] for kind in kinds]
-        lines += ["", "## Errors", "", *_markdown_table(["notes", *totals], rows)]
+        lines += ["", "## Errors", "", *markdown_table(["notes", *totals], rows)]
     shown = [name for name in names if name.endswith(("f1", _AVERAGE))]
     rows = [
         [piece, *(_cell(item.scores.get(name)).strip() for name in shown)]
         for piece, item in evaluation.pieces.items()
     ]
-    lines += ["", "## Pieces", "", *_markdown_table(["piece", *shown], rows)]
+    lines += ["", "## Pieces", "", *markdown_table(["piece", *shown], rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -268,7 +268,7 @@ def _mean_and_deviation(summary: Summary, name: str) -> str:
     return f"{summary.mean[name]:.3f} ± {summary.standard_deviation[name]:.3f}"
 
 
-def _markdown_table(heading: list[str], rows: list[list[str]]) -> list[str]:
+def markdown_table(heading: list[str], rows: list[list[str]]) -> list[str]:
     """Lines of a table; the first column is text, the others are figures."""
     lines = [_markdown_row(heading), "| --- |" + " ---: |" * (len(heading) - 1)]
     return lines + [_markdown_row(row) for row in rows]

@@ -63,6 +63,9 @@ _TEST_FRACTION = flags.DEFINE_float("test_fraction", 0.1, "folder: share of piec
 _LICENCE = flags.DEFINE_string(
     "licence", "unknown", "folder: what the manifest says of its licence."
 )
+_EMPTY_LABELS = flags.DEFINE_bool(
+    "empty_labels", False, "folder: also takes recordings without notes, in which nobody plays."
+)
 
 _MIDI = flags.DEFINE_string(
     "midi", None, "rendered: folder of MIDI files, or of MAESTRO with its table."
@@ -132,7 +135,7 @@ def _options(dataset: str) -> dict[str, Any]:
         "maps": [_SOURCE, _VALIDATION_GROUPS],
         "maestro": [_SOURCE],
         "musicnet": [_SOURCE, _MUSICNET_TEST, _VALIDATION_IDS],
-        "folder": [_SOURCE, _VALIDATION_FRACTION, _TEST_FRACTION, _LICENCE],
+        "folder": [_SOURCE, _VALIDATION_FRACTION, _TEST_FRACTION, _LICENCE, _EMPTY_LABELS],
         "rendered": [
             *(_MIDI, _SOUNDFONTS, _VALIDATION_SOUNDFONTS, _SPLIT, _PIECES, _ROOMS, _SEED),
             *(_TRANSPOSITION, _TEMPO, _TOUCH, _TUNING, _ROOM, _NOISE, _LEVEL),
@@ -156,7 +159,7 @@ def _read(dataset: str, options: dict[str, Any]) -> DataSet:
             return musicnet.read(source, _MUSICNET_TEST.value, _VALIDATION_IDS.value)
         case _:
             fractions = _VALIDATION_FRACTION.value, _TEST_FRACTION.value
-            return folder.read(source, *fractions, _LICENCE.value)
+            return folder.read(source, *fractions, _LICENCE.value, empty_labels=_EMPTY_LABELS.value)
 
 
 def _read_rendered(options: dict[str, Any]) -> DataSet:

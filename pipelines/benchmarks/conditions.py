@@ -1,0 +1,143 @@
+r"""Measures what the model makes of sounds off the beaten track: noise, damage, hard passages, other instruments.
+
+Usage: bin/benchmark conditions [--recordings=FOLDER] [--soundfont=PIANO] [--general_midi=FILE] [--speech=FILE]
+
+Always: silence and noise, notes per minute, where every note is a false one. The rest needs material:
+  --recordings    recordings of a piano with labels of the same stem; as they are, detuned, soft, clipped, as mp3
+  --soundfont     a piano that training never heard: lowest and highest notes, repeated ones, chords, pedal
+  --general_midi  a General MIDI SoundFont: the piece --midi on piano, organ, guitar and violin
+  --speech        any recording in which nobody plays, such as: espeak-ng -f README.md -w speech.wav
+Figures are means over recordings, defined in docs/evaluation.md. `pipelines.conditions` makes the sounds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from absl import flags
+
+from tfamt.errors import InputError
+
+if TYPE_CHECKING:
+    from pipelines.conditions import Example
+    from tfamt.transcription import Transcriber
+
+_WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
+_RECORDINGS = flags.DEFINE_string("recordings", None, "Folder of piano recordings with labels.")
+_SOUNDFONT = flags.DEFINE_string("soundfont", None, "SoundFont of a piano.")
+_GENERAL_MIDI = flags.DEFINE_string("general_midi", None, "SoundFont of many instruments.")
+_MIDI = flags.DEFINE_string(
+    "midi", "examples/reference/prelude.mid", "What these instruments play."
+)
+_SPEECH = flags.DEFINE_multi_string("speech", [], "Recording without music.")
+_MINUTES = flags.DEFINE_float("minutes", 5.0, "Length of silence and noises.", 0.1)
+_JSON = flags.DEFINE_string("json", None, "File to write the figures to.")
+
+_FIGURES = ("note_f1", "note_offset_f1", "note_offset_velocity_f1", "frame_f1")
+
+Figures = dict[str, float]
+
+
+def main(argv: list[str]) -> int:
+    """Measures and prints; returns the exit code."""
+    from tfamt.files import atomic_write
+    from tfamt.report import markdown_table
+    from tfamt.transcription import Transcriber
+
+    if argv[1:]:
+        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    transcriber = Transcriber.load(_WEIGHTS.value)
+    parts = {
+        "without music: notes per minute": _false_notes(transcriber),
+        "recordings": _scores(transcriber, _changed()),
+        "hard passages": _scores(transcriber, _passages()),
+        "other instruments": _scores(transcriber, _instruments()),
+    }
+    for title, rows in parts.items():
+        if rows:
+            heading = [title, *next(iter(rows.values()))]
+            cells = [[name, *map("{:.3f}".format, row.values())] for name, row in rows.items()]
+            print("\n".join(markdown_table(heading, cells)) + "\n")
+    if _JSON.value:
+        atomic_write(_JSON.value, json.dumps(parts, indent=1) + "\n")
+    return 0
+
+
+def _false_notes(transcriber: Transcriber) -> dict[str, Figures]:
+    from pipelines.conditions import Example, without_music
+    from tfamt import audio
+    from tfamt.audio import SAMPLE_RATE
+    from tfamt.notes import Notes
+
+    sounds = without_music(60.0 * _MINUTES.value)
+    sounds |= {Path(path).name: Example(audio.read(path), Notes.empty()) for path in _SPEECH.value}
+    return {
+        name: {
+            "notes a minute": len(transcriber.transcribe(sound.waveform, sample_rate=SAMPLE_RATE))
+            / (len(sound.waveform) / SAMPLE_RATE / 60.0)
+        }
+        for name, sound in sounds.items()
+    }
+
+
+def _scores(
+    transcriber: Transcriber, examples: Iterator[tuple[str, Example]]
+) -> dict[str, Figures]:
+    """Mean figures by name of condition."""
+    from tfamt.audio import SAMPLE_RATE
+    from tfamt.evaluation import score
+
+    found: dict[str, list[Figures]] = {}
+    for name, example in examples:
+        estimate = transcriber.transcribe(example.waveform, sample_rate=SAMPLE_RATE)
+        found.setdefault(name, []).append(score(example.notes, estimate))
+    return {
+        name: {figure: float(np.mean([scores[figure] for scores in all_])) for figure in _FIGURES}
+        for name, all_ in found.items()
+    }
+
+
+def _changed() -> Iterator[tuple[str, Example]]:
+    from pipelines.conditions import changed
+    from tfamt import audio
+    from tfamt.batch import find
+    from tfamt.label_pairs import labels_by_stem
+    from tfamt.labels import read_labels
+
+    if not _RECORDINGS.value:
+        return
+    recordings, problems = find([_RECORDINGS.value])
+    if problems:
+        raise problems[0]
+    labels = labels_by_stem(Path(_RECORDINGS.value))
+    for recording in recordings:
+        path = labels.get(recording.path.stem)
+        if path is None:
+            raise InputError("has no labels of its stem beside it", path=recording.path)
+        yield from changed(audio.read(recording.path), read_labels(path))
+
+
+def _passages() -> Iterator[tuple[str, Example]]:
+    from pipelines.conditions import passages, play
+    from pipelines.synthesis import check_soundfont
+
+    if not _SOUNDFONT.value:
+        return
+    lag, _ = check_soundfont(_SOUNDFONT.value)
+    for name, performance in passages().items():
+        yield name, play(performance, _SOUNDFONT.value, lag)
+
+
+def _instruments() -> Iterator[tuple[str, Example]]:
+    from pipelines.conditions import by_instruments
+    from pipelines.performance import parse_performance
+    from tfamt.midi import read_bytes
+
+    if not _GENERAL_MIDI.value:
+        return
+    performance = parse_performance(read_bytes(_MIDI.value), _MIDI.value)
+    yield from by_instruments(performance, _GENERAL_MIDI.value)

@@ -1,0 +1,75 @@
+"""Makes what recordings of music leave out: exercises over all keys as MIDI, and sounds in which no piano plays.
+
+Usage: bin/exercises --output=FOLDER [flags]
+
+Writes FOLDER/midi/*.mid, to be rendered by `bin/prepare --dataset=rendered --midi=FOLDER/midi`, and sounds with empty
+labels, FOLDER/sounds/train/*.flac, for `bin/prepare --dataset=folder --source=FOLDER/sounds`. Recordings of --no_music,
+such as speech, are put beside these, with empty labels too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags
+
+from tfamt.commands.app import run
+from tfamt.errors import InputError
+
+_OUTPUT = flags.DEFINE_string("output", None, "Folder that is made.")
+_PIECES = flags.DEFINE_integer("pieces", 150, "Exercises, 90 s each.", 0)
+_SOUNDS = flags.DEFINE_integer("sounds", 30, "Sounds without music, 90 s each.", 0)
+_NO_MUSIC = flags.DEFINE_multi_string("no_music", [], "Folder or recording in which nobody plays.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of all that is random.", 0)
+
+
+def main(argv: list[str]) -> int:
+    """The command; returns its exit code."""
+    import soundfile
+
+    from pipelines.exercises import exercise, sound_without_music
+    from pipelines.performance import midi_bytes
+    from pipelines.synthesis import SAMPLE_RATE
+    from tfamt import audio
+    from tfamt.batch import find
+    from tfamt.files import atomic_path, atomic_write
+    from tfamt.notes import Notes
+    from tfamt.outputs.tables import write_csv
+    from tfamt.targets import make_folder
+
+    if argv[1:]:
+        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    if not _OUTPUT.value:
+        raise InputError("--output is missing")
+    others, problems = find(_NO_MUSIC.value)
+    if problems:
+        raise problems[0]
+    midi, sounds = Path(_OUTPUT.value, "midi"), Path(_OUTPUT.value, "sounds", "train")
+    make_folder(midi)
+    make_folder(sounds)
+
+    def write_sound(name: str, waveform: object) -> None:
+        with atomic_path(sounds / f"{name}.flac") as temporary:
+            soundfile.write(temporary, waveform, SAMPLE_RATE, format="FLAC")
+        write_csv(Notes.empty(), sounds / f"{name}.csv", overwrite=True)
+
+    for number in range(_PIECES.value):
+        performance = exercise(_SEED.value + number)
+        atomic_write(
+            midi / f"exercise{number:04d}.mid", midi_bytes(performance, performance.notes.end)
+        )
+    for number in range(_SOUNDS.value):
+        write_sound(f"sound{number:04d}", sound_without_music(_SEED.value + number))
+    for number, found in enumerate(others):
+        write_sound(f"other{number:04d}_{found.path.stem}", audio.read(found.path))
+    print(f"{_PIECES.value} exercises: {midi}; {_SOUNDS.value + len(others)} sounds: {sounds}")
+    return 0
+
+
+def cli() -> None:
+    """Entry point of the console script."""
+    run(main)
+
+
+if __name__ == "__main__":
+    cli()
