@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from tests.processes import ROOT, command
 
-ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +31,7 @@ def shared_dir() -> Path:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model in the package as bin/export writes it: a folder that holds version 1."""
     output = tmp_path_factory.mktemp("exported") / "piano"
-    command = [sys.executable, "-m", "tfamt.commands.export", str(output)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = command("tfamt.commands.export", output)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{output / '1'}: differs")
     return output

@@ -6,12 +6,12 @@ import fcntl
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pipelines.ablation import CQT, WITH, WITHOUT, Settings, runs_of, train_flags
+from tests.processes import command
 from tests.small_data import prepare_small
 from tfamt.report import read_evaluation
 from tfamt.weights import load_weights
@@ -21,8 +21,7 @@ SETTINGS = Settings("data", 2, 9, 8, 320, 1e-3, 3, 5, 1.0, 2.0, ("--model_contex
 
 
 def ablation(*arguments: str | Path, root: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipelines.commands.ablation", *map(str, arguments)]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=900)
+    return command("pipelines.commands.ablation", *arguments, cwd=root, timeout=900)
 
 
 def test_pairs_come_early_and_share_everything_but_the_preset() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.processes import command
 from tfamt.audio import read
 from tfamt.errors import InputError
 from tfamt.labels import read_labels
@@ -39,11 +38,10 @@ def test_openvino_hears_what_tensorflow_hears(root: Path) -> None:
 def test_the_command_takes_a_backend(root: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="needs the extra serving: OpenVINO")
     for name in ("tensorflow", "openvino"):
-        done = subprocess.run(
-            [sys.executable, "-m", "tfamt.commands.transcribe", f"--backend={name}", "--csv",
-             f"--output_dir={tmp_path / name}", str(root / "examples" / "prelude.ogg")],
-            capture_output=True, text=True, timeout=100,
-        )  # fmt: skip
+        done = command(
+            *("tfamt.commands.transcribe", f"--backend={name}", "--csv"),
+            *(f"--output_dir={tmp_path / name}", root / "examples" / "prelude.ogg"),
+        )
         assert done.returncode == 0, done.stderr
         assert "INFO" not in done.stderr
     ours, theirs = (

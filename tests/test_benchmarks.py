@@ -156,7 +156,10 @@ def test_multiply_adds_by_hand() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "name the part to measure: backends, deviations, input, prepare, train, transcribe"),
+        (
+            [],
+            "name the part to measure: backends, conditions, deviations, input, prepare, train, transcribe",
+        ),
         (["everything"], "Received: everything"),
         (["prepare", "now"], "no arguments but flags. Received: now"),
     ],

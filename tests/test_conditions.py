@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 
 from pipelines.conditions import by_instruments, changed, mp3_bytes, passages, without_music
 from pipelines.performance import performance_of
+from tests.processes import command
 from tests.test_rendered import DEBIAN_SOUNDFONT
 from tfamt.audio import SAMPLE_RATE
 from tfamt.evaluation import score
@@ -107,9 +106,9 @@ def test_the_command_scores_what_the_model_hears(root: Path, tmp_path: Path) -> 
     recordings.mkdir()
     shutil.copy(root / "examples" / "prelude.ogg", recordings)
     shutil.copy(root / "examples" / "reference" / "prelude.mid", recordings)
-    call = [sys.executable, "-m", "pipelines.commands.benchmark", "conditions", "--minutes=0.1"]
+    call = ["pipelines.commands.benchmark", "conditions", "--minutes=0.1"]
     flags = [f"--recordings={recordings}", f"--json={tmp_path / 'out.json'}"]
-    done = subprocess.run([*call, *flags], cwd=root, capture_output=True, text=True)
+    done = command(*call, *flags, cwd=root)
     assert done.returncode == 0, done.stderr
     parts = json.loads((tmp_path / "out.json").read_text())
     assert parts["without music: notes per minute"]["silence"] == {"notes a minute": 0}
@@ -121,5 +120,5 @@ def test_the_command_scores_what_the_model_hears(root: Path, tmp_path: Path) -> 
         assert f"{value:.3f}" in done.stdout
     assert parts["recordings"]["mp3, 64 kbit/s"]["note_f1"] > 0.9
     (recordings / "prelude.mid").unlink()
-    done = subprocess.run([*call, *flags], cwd=root, capture_output=True, text=True)
+    done = command(*call, *flags, cwd=root)
     assert done.returncode == 1 and "has no labels of its stem" in done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from pipelines.exercises import SECONDS, exercise, sound_without_music
 from pipelines.records import read_segments
 from pipelines.windows import load_index
+from tests.processes import command
 from tfamt.midi import read_midi
 
 
@@ -58,9 +58,8 @@ def test_sounds_are_of_many_kinds_and_never_clip() -> None:
 
 
 def test_from_the_command_to_windows_without_notes(root: Path, tmp_path: Path) -> None:
-    def run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        call = [sys.executable, "-m", f"pipelines.commands.{command}", *arguments]
-        return subprocess.run(call, cwd=root, capture_output=True, text=True)
+    def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return command(f"pipelines.commands.{name}", *arguments, cwd=root)
 
     made = tmp_path / "made"
     done = run(

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
+from tests.processes import command
 from tfamt.audio import read
 from tfamt.backends import keras_backend
 from tfamt.config import Config, replace
@@ -37,8 +39,8 @@ def run(*command: object, **options: object) -> subprocess.CompletedProcess[str]
     )  # type: ignore[call-overload]
 
 
-def export(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    return run(sys.executable, "-m", "tfamt.commands.export", *arguments, **options)
+def export(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    return command("tfamt.commands.export", *arguments, **options)
 
 
 @pytest.fixture(scope="module")

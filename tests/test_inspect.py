@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from tests.processes import command
 from tests.small_data import piece
 from tfamt.config import replace
 from tfamt.errors import InputError
@@ -71,8 +71,7 @@ def test_the_recording_ends_the_maps(place: Path) -> None:
 
 
 def run(*arguments: str | Path, root: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tfamt.commands.inspect", *map(str, arguments)]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+    return command("tfamt.commands.inspect", *arguments, cwd=root)
 
 
 def test_command(place: Path, root: Path) -> None:

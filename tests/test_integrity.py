@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from pipelines.integrity import bad_records, leave_out_damaged, readable
 from pipelines.records import FOOTER_BYTES, HEADER_BYTES, SEGMENT_SAMPLES
 from pipelines.windows import Stored, evaluation_batches, load_index
+from tests.processes import command
 from tests.test_windows import _recording, write_prepared
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
@@ -186,14 +186,11 @@ def test_training_stops_at_damage_or_goes_on_without_it(tmp_path: Path, root: Pa
     _flip(Path(damaged.shard), damaged.entry.offsets[0] + 1000)
 
     def train(*flags: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pipelines.commands.train", "--preset=tiny"]
-        command += [
-            f"--data={folder}",
-            f"--run_dir={tmp_path / 'run'}",
-            "--training_steps=1",
-            *flags,
-        ]
-        return subprocess.run(command, cwd=root, capture_output=True, text=True)
+        return command(
+            *("pipelines.commands.train", "--preset=tiny", "--training_steps=1"),
+            *(f"--data={folder}", f"--run_dir={tmp_path / 'run'}", *flags),
+            cwd=root,
+        )
 
     stopped = train()
     assert stopped.returncode == 1

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.processes import command
 from tests.test_resume import FLAGS, data
 from tfamt import precision
 from tfamt.errors import InputError
@@ -49,9 +49,11 @@ def test_training_in_mixed_precision_or_not_at_all(
     root: Path,
 ) -> None:
     def train(name: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pipelines.commands.train", *FLAGS, "--training_steps=1"]
-        command += [f"--data={data}", f"--run_dir={tmp_path / name}", f"--precision={name}"]
-        return subprocess.run(command, cwd=root, capture_output=True, text=True)
+        return command(
+            *("pipelines.commands.train", *FLAGS, "--training_steps=1", f"--precision={name}"),
+            *(f"--data={data}", f"--run_dir={tmp_path / name}"),
+            cwd=root,
+        )
 
     done = train("mixed_bfloat16")
     if done.returncode:

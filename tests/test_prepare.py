@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from pipelines.records import SEGMENT_SAMPLES
 from pipelines.shards import polyphony_of
 from pipelines.windows import evaluation_batches, load_index
 from tests.conftest import ROOT
+from tests.processes import command
 from tfamt.frames import FrameGrid
 from tfamt.notes import Notes
 from tfamt.pianoroll import notes_to_rolls
@@ -60,17 +62,18 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _command(source: Path, output: Path, *flags: str) -> list[str]:
+PYTHON = (sys.executable, "-m")
+
+
+def _arguments(source: Path, output: Path, *flags: str) -> list[str]:
     options = [f"--source={source}", f"--output={output}", "--shards=2", "--dataset=folder"]
-    return [sys.executable, "-m", "pipelines.commands.prepare", *options, "--workers=1", *flags]
+    return ["pipelines.commands.prepare", *options, "--workers=1", *flags]
 
 
 def _run(
-    source: Path, output: Path, *flags: str, **options: object
+    source: Path, output: Path, *flags: str, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # type: ignore[call-overload, no-any-return]
-        _command(source, output, *flags), cwd=ROOT, capture_output=True, text=True, **options
-    )
+    return command(*_arguments(source, output, *flags), **options)
 
 
 def _content(folder: Path) -> dict[str, str]:
@@ -120,8 +123,7 @@ def test_manifest_and_description_say_what_is_there(prepared: Path) -> None:
         name: checksum for name, checksum in content.items() if name.endswith(".tfrecord")
     }
     assert (prepared / "report.txt").read_text() == "Nothing was left out.\n"
-    command = [sys.executable, "-m", "pipelines.commands.prepare", f"--describe={prepared}"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    told = command("pipelines.commands.prepare", f"--describe={prepared}").stdout
     rows = [line.split() for line in told.splitlines()]
     assert ["train", "3", "0.01", "404", "8.0"] in rows
     assert (prepared / "describe.png").read_bytes().startswith(b"\x89PNG")
@@ -137,7 +139,10 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(
     # Before anything is written, when the plan is there, and after the first and the third shard.
     for indices, files in ((0, 0), (0, 1), (1, 0), (3, 0)):
         process = subprocess.Popen(
-            _command(source, output), cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            [*PYTHON, *_arguments(source, output)],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
         while process.poll() is None and (
             len(list(output.glob("*.index.json"))) < indices
@@ -241,13 +246,14 @@ def test_nothing_usable_is_an_error_and_makes_no_manifest(tmp_path: Path) -> Non
     assert not (tmp_path / "output" / "manifest.json").exists()
 
 
+def _limit_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_full_disk_is_one_clear_line(source: Path, tmp_path: Path, workers: int) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
     output = tmp_path / "output"
-    full = _run(source, output, f"--workers={workers}", preexec_fn=limit, timeout=200)
+    full = _run(source, output, f"--workers={workers}", prepare=_limit_files)
     assert full.returncode == 1
     assert "File too large" in full.stderr
     errors = [line for line in full.stderr.splitlines() if not line[:1].isdigit()]
@@ -297,7 +303,10 @@ def _children(process: int) -> list[int]:
 def test_a_worker_that_dies_is_an_error_and_not_a_wait(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "output"
     process = subprocess.Popen(
-        _command(source, output, "--workers=2"), cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [*PYTHON, *_arguments(source, output, "--workers=2")],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     while process.poll() is None and not list(output.glob(".*.tfrecord")):
         time.sleep(0.01)

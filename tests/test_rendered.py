@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from pipelines.rendered import (
 from pipelines.room import Sound, load_response, record
 from pipelines.synthesis import ATTACK_FRACTION, check_soundfont
 from pipelines.windows import load_index
+from tests.processes import command
 from tfamt.errors import InputError
 from tfamt.notes import Notes
 
@@ -305,8 +305,7 @@ def test_rendered_and_trained_on_through_the_command_line(
         _write_midi(midi / f"{name}.mid", notes)
 
     def run(module: str, *flags: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", f"pipelines.commands.{module}", *flags]
-        return subprocess.run(command, cwd=root, capture_output=True, text=True)
+        return command(f"pipelines.commands.{module}", *flags, cwd=root)
 
     data = tmp_path / "data"
     prepared = run(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import resource
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
@@ -18,12 +16,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.processes import start
 from tests.test_windows import write_prepared
 from tfamt.notes import Notes
 
-# Each start is a process of its own, forked from one that has loaded TensorFlow already.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tensorflow", "keras", "pipelines.commands.train", "tfamt.training"])
 STEPS = 40
 FLAGS = [
     *("--preset=tiny", "--model_channels=4", "--nomodel_reconstruction"),
@@ -46,27 +42,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _command(arguments: list[str], output: Path, file_size: int | None) -> None:
-    """What a started process does: bin/train, its output in a file."""
-    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    if file_size:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
-    from pipelines.commands.train import main
-    from tfamt.commands.app import run
-
-    sys.argv = ["train", *arguments]
-    run(main)
+def _small_files() -> None:
+    # Lines of text fit, a checkpoint does not.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
 
 def _start(
-    data: Path, run_dir: Path, *flags: str, file_size: int | None = None
+    data: Path, run_dir: Path, *flags: str, prepare: Callable[[], None] | None = None
 ) -> ForkServerProcess:
-    arguments = [*FLAGS, f"--data={data}", f"--run_dir={run_dir}", *flags]
-    process = FORKS.Process(target=_command, args=(arguments, _output(run_dir), file_size))
-    process.start()
-    return process
+    return start(
+        *("pipelines.commands.train", *FLAGS, f"--data={data}", f"--run_dir={run_dir}", *flags),
+        output=_output(run_dir),
+        prepare=prepare,
+    )
 
 
 def _output(run_dir: Path) -> Path:
@@ -180,8 +168,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(data: Path, tmp_path: Path) ->
     code, said = _finish(_start(data, run_dir, "--training_steps=3"), run_dir)
     assert code == 0, said
     before = _tensors(run_dir)
-    # Lines of text fit, a checkpoint does not.
-    process = _start(data, run_dir, "--training_steps=6", file_size=20_000)
+    process = _start(data, run_dir, "--training_steps=6", prepare=_small_files)
     code, said = _finish(process, run_dir)
     assert code == 1, said
     assert "checkpoint of step 4 cannot be written" in said

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -15,6 +14,7 @@ import pytest
 from pipelines.scoring import Heard, evaluate, hear, score_heard
 from pipelines.tuning import CANDIDATES, best_of, fields_of, tune
 from pipelines.windows import load_index
+from tests.processes import command
 from tests.small_data import piece, prepare_small
 from tests.test_average_precision import by_sorting
 from tfamt.backends import keras_backend
@@ -134,9 +134,8 @@ def test_velocity_is_scored_where_model_and_labels_have_it() -> None:
     assert "note_offset_velocity_f1" not in scores and scores["note_f1"] == 1
 
 
-def run(command: str, *arguments: str | Path, root: Path) -> subprocess.CompletedProcess[str]:
-    call = [sys.executable, "-m", f"pipelines.commands.{command}", *map(str, arguments)]
-    return subprocess.run(call, cwd=root, capture_output=True, text=True, timeout=180)
+def run(name: str, *arguments: str | Path, root: Path) -> subprocess.CompletedProcess[str]:
+    return command(f"pipelines.commands.{name}", *arguments, cwd=root)
 
 
 def test_evaluate_and_tune_commands(place: Path, root: Path) -> None:
@@ -207,7 +206,7 @@ def test_wrong_calls_get_one_line_each(place: Path, root: Path) -> None:
         ("evaluate", [model, data, f"--decoding={not_decoding}"], "decoding must be an object"),
         ("evaluate", [model, f"--data={place}"], "is not a prepared data set"),
     ]
-    for command, arguments, message in cases:
-        done = run(command, *arguments, root=root)
+    for name, arguments, message in cases:
+        done = run(name, *arguments, root=root)
         assert (done.returncode, done.stdout) == (1, ""), (arguments, done.stderr)
         assert message in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr

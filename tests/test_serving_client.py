@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ pytest.importorskip("tensorflow_serving", reason="needs tensorflow-serving-api")
 import tensorflow as tf
 
 import tfamt
+from tests.processes import command
 from tests.serving_double import Model, grpc_server, raw_server, rest_server
 from tfamt.config import Config
 from tfamt.errors import InputError
@@ -68,8 +68,7 @@ def test_notes_are_those_of_the_model_here(address: str, model: Model, root: Pat
 
 
 def transcribe(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tfamt.commands.transcribe", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return command("tfamt.commands.transcribe", *arguments)
 
 
 def test_the_command_takes_a_server(address: str, root: Path, tmp_path: Path) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.processes import command
 from tfamt.weights import load_weights
 
 
 def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipelines.commands.train", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd)
+    return command("pipelines.commands.train", *arguments, cwd=cwd)
 
 
 def test_a_tiny_run_and_its_continuation(root: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pretty_midi
@@ -15,6 +16,7 @@ import pytest
 import soundfile
 
 import tfamt
+from tests.processes import command
 from tfamt.config import replace
 from tfamt.labels import read_labels
 from tfamt.weights import load_weights, save_weights, shipped_weights
@@ -22,9 +24,8 @@ from tfamt.weights import load_weights, save_weights, shipped_weights
 RATE = 16000
 
 
-def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tfamt.commands.transcribe", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload]
+def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    return command("tfamt.commands.transcribe", *arguments, **options)
 
 
 def write(path: Path, samples: np.ndarray, rate: int = RATE, subtype: str = "PCM_16") -> Path:
@@ -161,7 +162,9 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     def no_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 
-    done = run("--json", recording, preexec_fn=no_room)
+    # Not `run`: its messages go into files.
+    call = [sys.executable, "-m", "tfamt.commands.transcribe", "--json", str(recording)]
+    done = subprocess.run(call, capture_output=True, text=True, preexec_fn=no_room)
     assert done.returncode == 1
     assert "cannot be written" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["tone.wav"]

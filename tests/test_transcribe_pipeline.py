@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pipelines.transcribe import base_of, target_of
 from tests import test_transcribe_command as local
+from tests.processes import command
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipelines.commands.transcribe", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180)
+    return command("pipelines.commands.transcribe", *arguments)
 
 
 def test_the_same_notes_as_the_local_command(root: Path, tmp_path: Path) -> None:
