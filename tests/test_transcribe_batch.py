@@ -177,7 +177,7 @@ def test_ctrl_c_ends_a_stream_that_has_gone_quiet(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said(tmp_path: Path, arguments: list[str], said: str) -> None:
     write(tmp_path / "a.wav", noise(0.1))
     (tmp_path / "empty").touch()
-    done = run(*arguments, cwd=tmp_path, stdin=subprocess.DEVNULL)
+    done = run(*arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert said in done.stderr
     assert all(line.startswith("error: ") for line in done.stderr.strip().split("\n"))
