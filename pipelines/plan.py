@@ -16,7 +16,7 @@ from pipelines.shards import ShardJob
 from tfamt.errors import InputError
 from tfamt.files import atomic_write
 
-FORMAT = 1
+FORMAT = 2
 """Of prepared data sets; to be raised when the same recordings come to give other bytes."""
 # The manifest first: where all are deleted, a reader must never take the rest for whole.
 _FILES = ("manifest.json", "report.*", "*-of-*.index.json", "*-of-*.tfrecord", "plan.json")

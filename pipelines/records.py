@@ -69,12 +69,14 @@ class IndexEntry:
       recording: its id.
       group: its group.
       total: its length in samples.
+      level: its loudness (`tfamt.level.loudness`).
       offsets: byte offset in the shard of each of its segments, in order, and of what follows the last.
     """
 
     recording: str
     group: str
     total: int
+    level: float
     offsets: tuple[int, ...]
 
 
@@ -91,6 +93,8 @@ def entry_of(fields: Mapping[str, Any]) -> IndexEntry:
         type(number) is int and 0 <= number < 2**63 for number in numbers
     ):
         raise TypeError(f"an entry has a field of a wrong type: {entry}")
+    if type(entry.level) is not float or not 0 <= entry.level <= 1:
+        raise TypeError(f"an entry has no level within 0..1: {entry}")
     least = HEADER_BYTES + FOOTER_BYTES
     rising = all(end - begin > least for begin, end in itertools.pairwise(entry.offsets))
     if (
@@ -102,8 +106,16 @@ def entry_of(fields: Mapping[str, Any]) -> IndexEntry:
     return entry
 
 
-def index_of(records: Iterable[bytes], segments: Iterable[Segment]) -> list[IndexEntry]:
-    """The index of a shard that holds `records`, the encoded `segments`, in this order."""
+def index_of(
+    records: Iterable[bytes], segments: Iterable[Segment], levels: Mapping[str, float]
+) -> list[IndexEntry]:
+    """The index of a shard that holds `records`, the encoded `segments`, in this order.
+
+    Args:
+      records: see above.
+      segments: see above; their audio and notes are not looked at.
+      levels: loudness by recording, of those whose segments have come.
+    """
     entries: dict[str, IndexEntry] = {}
     position = 0
     for record, segment in zip(records, segments, strict=True):
@@ -111,7 +123,11 @@ def index_of(records: Iterable[bytes], segments: Iterable[Segment]) -> list[Inde
         offsets = known.offsets if known else (position,)
         position += HEADER_BYTES + len(record) + FOOTER_BYTES
         entries[segment.recording] = IndexEntry(
-            segment.recording, segment.group, segment.total, (*offsets, position)
+            segment.recording,
+            segment.group,
+            segment.total,
+            levels[segment.recording],
+            (*offsets, position),
         )
     return list(entries.values())
 

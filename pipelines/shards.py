@@ -42,6 +42,7 @@ from pipelines.sources import local_path, read_notes
 from tfamt.audio import probe, read_blocks
 from tfamt.errors import InputError
 from tfamt.files import atomic_path, atomic_write
+from tfamt.level import loudness
 from tfamt.notes import Notes
 
 LABELS_BEYOND_AUDIO = 2.0
@@ -94,8 +95,10 @@ class _Statistics:
     pitches: Counter[int] = field(default_factory=Counter)
     polyphony: Counter[int] = field(default_factory=Counter)
     left_out: list[LeftOut] = field(default_factory=list)
+    levels: dict[str, float] = field(default_factory=dict)
 
-    def add(self, notes: Notes, samples: int) -> None:
+    def add(self, recording: str, notes: Notes, samples: int, level: float) -> None:
+        self.levels[recording] = level
         self.samples += samples
         self.pitches.update(notes.pitch.tolist())
         self.polyphony.update(polyphony_of(notes, samples))
@@ -169,7 +172,11 @@ def _write_records(
     # A pair at a time: tee holds one where both iterators keep step.
     records, segments = itertools.tee(written())
     try:
-        return index_of((record for record, _ in records), (segment for _, segment in segments))
+        return index_of(
+            (record for record, _ in records),
+            (segment for _, segment in segments),
+            statistics.levels,
+        )
     except tf.errors.OpError as error:
         raise InputError(
             # TensorFlow puts the name of the temporary file before the reason.
@@ -186,8 +193,8 @@ def _usable_records(
     try:
         # What is wrong with a recording may show at its very end, so nothing of it goes into the shard before.
         with tempfile.TemporaryFile(prefix="tfamt-") as store:
-            notes, total, lengths = _spool(recording, store)
-            statistics.add(notes, total)
+            notes, total, level, lengths = _spool(recording, store)
+            statistics.add(recording.id, notes, total, level)
             nothing = np.zeros(0, np.int16)
             segment = Segment(recording.id, recording.group, 0, total, nothing, Notes.empty())
             store.seek(0)
@@ -204,24 +211,24 @@ def _usable_records(
         ) from error
 
 
-def _spool(recording: Recording, store: Any) -> tuple[Notes, int, list[int]]:
-    """Writes the records of a whole recording; returns its notes, samples, and the length of each record."""
+def _spool(recording: Recording, store: Any) -> tuple[Notes, int, float, list[int]]:
+    """Writes the records of a whole recording; returns its notes, samples, level, and the length of each record."""
     lengths: list[int] = []
+    level = 0.0
     with _sound_and_notes(recording) as (total, blocks, notes):
         if len(notes) or not recording.may_be_empty:
             _check_labels(notes, total)
-        silent = not recording.may_be_empty
         for index, block in enumerate(_resized(blocks, SEGMENT_SAMPLES)):
             audio = np.rint(block * 2.0**15).clip(-(2**15), 2**15 - 1).astype(np.int16)
-            silent = silent and not audio.any()
             start = index * SEGMENT_SAMPLES
             inside = notes_between(notes, start, start + len(audio) + LOOK_AHEAD)
             segment = Segment(recording.id, recording.group, index, total, audio, inside)
+            level = max(level, loudness(segment.waveform))
             lengths.append(store.write(encode(segment)))
-    if silent:
+    if level == 0.0 and not recording.may_be_empty:
         raise InputError("is silent from beginning to end", path=str(recording.audio))
     store.flush()
-    return notes, total, lengths
+    return notes, total, level, lengths
 
 
 @contextmanager

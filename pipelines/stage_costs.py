@@ -29,7 +29,7 @@ def stage_costs(
     from tfamt.midi import write_midi
     from tfamt.model import build_frontend
     from tfamt.notes import Notes
-    from tfamt.windows import WindowCutter
+    from tfamt.windows import window_cutter
 
     grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
     inference = config.inference
@@ -50,7 +50,7 @@ def stage_costs(
             "decoding audio", lambda path=recording: np.concatenate([*read_blocks(path)])
         )
         samples += len(waveform)
-        cutter = WindowCutter(grid, inference.window_frames, inference.margin_frames)
+        cutter = window_cutter(config)
         decoder = NoteDecoder(config.decoding, grid)
         rows: list[Row] = []
         for cut in [*cutter.push(waveform), *(cut for cuts in cutter.rest() for cut in cuts)]:

@@ -9,6 +9,7 @@ from pipelines.pitch_shift import PitchShift
 from pipelines.windows import Augment, Stored, training_batches
 from tfamt.config import Config
 from tfamt.frames import FrameGrid
+from tfamt.level import QUIETEST, TARGET
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -41,7 +42,10 @@ def training_input(
     needed = {"recording"} | heads | {"pianoroll"} | ({"onset"} if "velocity" in heads else set())
 
     def to_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {name: batch[name] for name in needed} | {"spectrogram": frontend(batch["waveform"])}
+        waveform = batch["waveform"]
+        if config.spectrogram.levelled:
+            waveform *= TARGET / tf.maximum(batch["level"][:, tf.newaxis], QUIETEST)
+        return {name: batch[name] for name in needed} | {"spectrogram": frontend(waveform)}
 
     dataset = training_batches(
         stored,

@@ -121,8 +121,8 @@ def window_dataset(
 
     Returns:
       Elements {"waveform": float32 [num_frames * hop], "pianoroll", "onset", "offset", "velocity": float32
-      [num_frames, 88], "recording": int64 [], "start": int64 []}. What lies outside the recording is silence; notes
-      that a transposition moves off the piano have no label.
+      [num_frames, 88], "recording": int64 [], "start": int64 [], "level": float32 [], the recording's}. What lies
+      outside the recording is silence; notes that a transposition moves off the piano have no label.
     """
     import tensorflow as tf
 
@@ -139,6 +139,7 @@ def window_dataset(
             yield {
                 "recording": spec.recording,
                 "start": spec.start,
+                "level": item.entry.level,
                 "seed": spec.seed,
                 "semitones": spec.semitones,
                 "begin": begin,
@@ -188,10 +189,12 @@ def window_dataset(
             **rolls,
             "recording": span["recording"],
             "start": span["start"],
+            "level": span["level"],
         }
 
     names = ("recording", "start", "seed", "semitones", "begin", "source", "target", "size")
     signature = {name: tf.TensorSpec([], tf.int64) for name in names}
+    signature["level"] = tf.TensorSpec([], tf.float32)
     signature["shard"] = tf.TensorSpec([], tf.string)
     signature["offsets"] = tf.TensorSpec([None], tf.int64)
     return tf.data.Dataset.from_generator(spans, output_signature=signature).interleave(

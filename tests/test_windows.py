@@ -24,6 +24,7 @@ from pipelines.windows import (
 )
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
+from tfamt.level import loudness
 from tfamt.notes import Notes
 from tfamt.pianoroll import notes_to_rolls
 
@@ -50,9 +51,10 @@ def write_prepared(folder: Path, shards: list[list[tuple[np.ndarray, Notes]]]) -
     """A prepared data set of these recordings, without the pipeline that usually makes it."""
     numbers = itertools.count()
     for shard, recordings in enumerate(shards):
-        segments = []
+        segments, levels = [], {}
         for audio, notes in recordings:
             name = f"r{next(numbers)}"
+            levels[name] = loudness(audio / np.float32(32_768))
             for index, start in enumerate(range(0, len(audio), SEGMENT_SAMPLES)):
                 end = min(start + SEGMENT_SAMPLES, len(audio))
                 inside = notes_between(notes, start, end)
@@ -62,7 +64,7 @@ def write_prepared(folder: Path, shards: list[list[tuple[np.ndarray, Notes]]]) -
         with tf.io.TFRecordWriter(f"{stem}.tfrecord") as writer:
             for record in records:
                 writer.write(record)
-        entries = [dataclasses.asdict(entry) for entry in index_of(records, segments)]
+        entries = [dataclasses.asdict(entry) for entry in index_of(records, segments, levels)]
         Path(f"{stem}.index.json").write_text(json.dumps({"recordings": entries}))
     (folder / "manifest.json").write_text("{}")
 
@@ -80,7 +82,10 @@ def write_repeated(folder: Path, count: int, segments: int, samples: int) -> Non
     with tf.io.TFRecordWriter(str(folder / "train-00000-of-00001.tfrecord")) as writer:
         for _ in items:
             writer.write(record)
-    entries = [dataclasses.asdict(entry) for entry in index_of([record] * len(items), items)]
+    levels = {segment.recording: 0.0 for segment in items}
+    entries = [
+        dataclasses.asdict(entry) for entry in index_of([record] * len(items), items, levels)
+    ]
     (folder / "train-00000-of-00001.index.json").write_text(json.dumps({"recordings": entries}))
     (folder / "manifest.json").write_text("{}")
 

@@ -35,8 +35,9 @@ class SpectrogramConfig:
       bins_per_octave: CQT only.
       filter_scale: CQT only: length of the kernels, 1 for true constant Q; less is sharper in time.
       scaling: "minmax": log(x + 1e-5), then min-max over the window (the paper's "imagewise"); "peak": decibels
-        below the window's loudest bin, `range_db` of them.
-      range_db: dynamic range that "peak" keeps, in dB.
+        below the window's loudest bin, `range_db` of them; "level": decibels below what is loud in a recording, once it
+        has been brought to one loudness (`tfamt.level`).
+      range_db: dynamic range that "peak" and "level" keep, in dB.
     """
 
     kind: str = "mel"
@@ -53,7 +54,7 @@ class SpectrogramConfig:
 
     def __post_init__(self) -> None:
         _one_of("spectrogram_kind", self.kind, ("mel", "cqt"))
-        _one_of("spectrogram_scaling", self.scaling, ("minmax", "peak"))
+        _one_of("spectrogram_scaling", self.scaling, ("minmax", "peak", "level"))
         for name in (
             "sample_rate",
             "hop",
@@ -75,6 +76,11 @@ class SpectrogramConfig:
                 f"the highest CQT bin must lie below half the sample rate. Received: {self.bins} bins, "
                 f"the last at {top:.0f} Hz"
             )
+
+    @property
+    def levelled(self) -> bool:
+        """Whether waveforms have to be brought to their recording's loudness first (`tfamt.level`)."""
+        return self.scaling == "level"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from tfamt.audio_files import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from tfamt.config import Config
 from tfamt.frames import FrameGrid
+from tfamt.level import QUIETEST, STRETCH, TARGET
 from tfamt.loggers import quiet
 from tfamt.model import build_frontend
 
@@ -46,13 +47,17 @@ class ServingModule(tf.Module):
         strings = tf.TensorSpec([None], tf.string)
         config_text = config.to_json()
 
+        def heard(file: tf.Tensor) -> tf.Tensor:
+            samples = decode_wav(file, rate)
+            return levelled(samples) if config.spectrogram.levelled else samples
+
         @tf.function(input_signature=[waveform])
         def serving_default(waveform: tf.Tensor) -> Outputs:
             return transcribe(waveform)
 
         @tf.function(input_signature=[strings])
         def from_wav_bytes(content: tf.Tensor) -> Outputs:
-            return _each(lambda file: transcribe(decode_wav(file, rate)[None]), content)
+            return _each(lambda file: transcribe(heard(file)[None]), content)
 
         @tf.function(input_signature=[strings])
         def describe(request: tf.Tensor) -> Outputs:
@@ -138,6 +143,15 @@ def decode_wav(content: tf.Tensor, sample_rate: int) -> tf.Tensor:
     )
     with tf.control_dependencies([tf.debugging.Assert(tf.size(waveform) > 0, ["no samples"])]):
         return tf.identity(waveform)
+
+
+def levelled(waveform: tf.Tensor) -> tf.Tensor:
+    """A whole recording [samples] brought to the loudness that models of scaling "level" expect (`tfamt.level`)."""
+    # A whole number of stretches: what is left at the end counts as one.
+    padded = tf.pad(waveform, [[0, -tf.size(waveform) % STRETCH]])
+    squares = tf.reduce_mean(tf.reshape(padded, [-1, STRETCH]) ** 2, axis=1)
+    level = tf.sqrt(tf.reduce_max(squares))
+    return waveform * (TARGET / tf.maximum(level, QUIETEST))
 
 
 def resample(waveform: tf.Tensor, rate: tf.Tensor, target: int) -> tf.Tensor:

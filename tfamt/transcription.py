@@ -19,7 +19,7 @@ from tfamt.frames import FrameGrid
 from tfamt.notes import Notes, Row
 from tfamt.overlap import ahead, closing
 from tfamt.weights import load_transcriber, shipped_weights
-from tfamt.windows import Cut, WindowCutter
+from tfamt.windows import Cut, WindowCutter, window_cutter
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,7 @@ class Transcriber:
 
     def cutter(self) -> WindowCutter:
         """What cuts one recording into windows for `run`."""
-        inference = self.config.inference
-        return WindowCutter(self.grid, inference.window_frames, inference.margin_frames)
+        return window_cutter(self.config)
 
     def run(self, cuts: Sequence[Cut]) -> Iterator[Frames]:
         """What the network says about the kept frames of windows, at most a batch of them."""

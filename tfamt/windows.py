@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tfamt.config import Config
 from tfamt.frames import FrameGrid
+from tfamt.level import Leveller
 
 Array = NDArray[np.float32]
 
@@ -39,9 +41,12 @@ class WindowCutter:
       grid: sample rate and hop.
       window_frames: length of a window.
       margin_frames: context at either end of it.
+      levelled: whether windows are brought to the recording's loudness (`tfamt.level`).
     """
 
-    def __init__(self, grid: FrameGrid, window_frames: int, margin_frames: int):
+    def __init__(
+        self, grid: FrameGrid, window_frames: int, margin_frames: int, *, levelled: bool = False
+    ):
         if not 0 <= 2 * margin_frames < window_frames:
             raise ValueError(
                 f"Margins must leave something of the window. Received: {margin_frames} of {window_frames}"
@@ -49,6 +54,7 @@ class WindowCutter:
         self._grid = grid
         self._samples = window_frames * grid.hop
         self._kept = window_frames - 2 * margin_frames
+        self._leveller = Leveller(float(grid.time_of(self._kept))) if levelled else None
         self._buffer = [np.zeros(margin_frames * grid.hop, np.float32)]
         self._buffered = margin_frames * grid.hop
         self._received = 0
@@ -80,6 +86,19 @@ class WindowCutter:
             yield [self._cut(padded, min(self._kept, left))]
 
     def _cut(self, waveform: Array, frames: int) -> Cut:
+        if self._leveller:
+            waveform = self._leveller.level(waveform)
         cut = Cut(waveform, self._first, frames)
         self._first += frames
         return cut
+
+
+def window_cutter(config: Config) -> WindowCutter:
+    """What cuts recordings into the windows that a model hears."""
+    spectrogram, inference = config.spectrogram, config.inference
+    return WindowCutter(
+        FrameGrid(spectrogram.sample_rate, spectrogram.hop),
+        inference.window_frames,
+        inference.margin_frames,
+        levelled=spectrogram.levelled,
+    )
