@@ -181,6 +181,8 @@ class DecodingConfig:
       method: "edges" (paper: edges of the thresholded piano roll) or "onsets" (peaks of the onset roll).
       pianoroll_threshold: a frame sounds at this probability or above.
       onset_threshold: a peak of the onset roll opens a note at this probability or above.
+      offsets: "threshold": a note ends where the piano roll falls below its threshold; "likeliest": where that and the
+        offset roll make it most likely (`tfamt.offsets`; method "onsets" only).
       min_note_ms: shorter notes are dropped.
       min_gap_ms: two strokes of one key cannot follow each other faster; the stronger peak stays.
     """
@@ -188,11 +190,15 @@ class DecodingConfig:
     method: str = "edges"
     pianoroll_threshold: float = 0.5
     onset_threshold: float = 0.5
+    offsets: str = "threshold"
     min_note_ms: float = 0.0
     min_gap_ms: float = 50.0
 
     def __post_init__(self) -> None:
         _one_of("decoding_method", self.method, ("edges", "onsets"))
+        _one_of("decoding_offsets", self.offsets, ("threshold", "likeliest"))
+        if self.offsets == "likeliest" and self.method != "onsets":
+            raise InputError("decoding_offsets=likeliest needs decoding_method=onsets")
         for name in ("pianoroll_threshold", "onset_threshold"):
             if not 0 < getattr(self, name) < 1:
                 raise InputError(
@@ -298,6 +304,12 @@ class Config:
         if self.decoding.method == "onsets" and "onset" not in self.model.heads:
             raise InputError(
                 "decoding_method=onsets needs a model with an onset head. "
+                f"Received: model_heads {self.model.heads}"
+            )
+
+        if self.decoding.offsets == "likeliest" and "offset" not in self.model.heads:
+            raise InputError(
+                "decoding_offsets=likeliest needs a model with an offset head. "
                 f"Received: model_heads {self.model.heads}"
             )
 

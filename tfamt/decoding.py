@@ -7,7 +7,7 @@ Times: frame t stands for t * hop / sample_rate, its centre, and labels are roun
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tfamt.config import DecodingConfig
 from tfamt.frames import FrameGrid
 from tfamt.notes import DEFAULT_VELOCITY, LOWEST_PITCH, NUM_PITCHES, Notes, Row
+from tfamt.offsets import TAIL_FRAMES, frames_until_faded, likeliest_end
 
 Roll = NDArray[np.float32]
 Rolls = Mapping[str, Roll]
@@ -30,14 +31,15 @@ class _OpenNote:
     strength: float
     velocity: int
     sounding: bool = False
+    heard: list[Roll] = field(default_factory=list)
 
 
 def decode(rolls: Rolls, config: DecodingConfig, grid: FrameGrid) -> Notes:
     """Notes of whole rolls.
 
     Args:
-      rolls: probabilities 0..1, [frames, 88] each: "pianoroll"; for the method "onsets" also "onset"; "velocity"
-        where there is one.
+      rolls: probabilities 0..1, [frames, 88] each: "pianoroll"; for the method "onsets" also "onset", for the likeliest
+        offsets also "offset"; "velocity" where there is one.
       config: thresholds and method.
       grid: sample rate and hop of the frames.
     """
@@ -55,18 +57,28 @@ class NoteDecoder:
     - "onsets": a local maximum of the onset roll at or above its threshold, placed between frames by its
       neighbours. A new stroke of a sounding key ends the note before it.
 
-    In both a note ends where the piano roll falls below its threshold. A note is given once it has ended, at the
-    latest one frame after its last.
+    In both a note ends where the piano roll falls below its threshold, and is given one frame later; or, with
+    `DecodingConfig.offsets` "likeliest", where it most likely does (`tfamt.offsets`), given when that is known.
     """
 
     def __init__(self, config: DecodingConfig, grid: FrameGrid):
         self.config = config
         self.grid = grid
-        self._needed = ("pianoroll", "onset") if config.method == "onsets" else ("pianoroll",)
+        self._likeliest = config.offsets == "likeliest"
+        self._needed: tuple[str, ...] = ("pianoroll",)
+        if config.method == "onsets":
+            self._needed += ("onset",)
+        if self._likeliest:
+            self._needed += ("offset",)
         # Frame `_first` is the frame before the first that is still to be looked at.
         self._first = -1
         self._rolls: dict[str, Roll] = {}
         self._open: dict[int, _OpenNote] = {}
+
+    @property
+    def lag_frames(self) -> int:
+        """How many frames behind the end of a note, as the threshold sees it, may be needed to tell it."""
+        return TAIL_FRAMES + 1 if self._likeliest else GRACE_FRAMES
 
     def push(self, rolls: Rolls) -> list[Row]:
         """Takes the frames that follow and returns (onset, offset, pitch, velocity) rows of notes that ended."""
@@ -156,6 +168,8 @@ class NoteDecoder:
         note = self._open.get(key)
         if note is None:
             return []
+        if self._likeliest:
+            return self._close_if_faded(key, note, begin, end)
         begin = max(begin, note.frame - self._first)
         if not note.sounding:
             limit = note.frame - self._first + GRACE_FRAMES
@@ -176,8 +190,27 @@ class NoteDecoder:
             position += crossing - 0.5
         return self._close(key, position)
 
+    def _close_if_faded(self, key: int, note: _OpenNote, begin: int, end: int) -> list[Row]:
+        """Listens to the buffer's frames begin..end-1; ends the key's open note if no more of it is to be heard."""
+        begin = max(begin, note.frame + 1 - self._first)
+        columns = [self._rolls[name][begin:end, key] for name in ("pianoroll", "offset")]
+        note.heard.append(np.stack(columns, axis=1))
+        heard = np.concatenate(note.heard)
+        length = frames_until_faded(heard[:, 0], self.config.pianoroll_threshold)
+        note.heard = [heard[:length]]
+        return self._close(key, float("inf")) if length is not None else []
+
+    def _likeliest_end(self, note: _OpenNote, latest: float) -> float:
+        first = note.frame + 1
+        heard = np.concatenate([np.zeros((0, 2), np.float32), *note.heard])
+        frame = float(self.grid.time_of(1.0))
+        end = first + likeliest_end(heard[:, 0], heard[:, 1], first - note.position, frame)
+        return min(max(end, note.position + 1.0), latest)
+
     def _close(self, key: int, position: float) -> list[Row]:
         note = self._open.pop(key)
+        if self._likeliest:
+            position = self._likeliest_end(note, position)
         onset = float(self.grid.time_of(note.position))
         offset = float(self.grid.time_of(max(position, note.position)))
         if (offset - onset) * 1000.0 < self.config.min_note_ms:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tfamt.audio import SAMPLE_RATE, Resampler
-from tfamt.decoding import GRACE_FRAMES, NoteDecoder
+from tfamt.decoding import NoteDecoder
 from tfamt.errors import InputError
 from tfamt.notes import Notes, Row
 from tfamt.transcription import Frames, Transcriber
@@ -59,7 +59,7 @@ class StreamingTranscriber:
         than the model's adds the delay of the resampler, below 0.1 s.
         """
         inference = self._transcriber.config.inference
-        frames = inference.window_frames - inference.margin_frames + GRACE_FRAMES
+        frames = inference.window_frames - inference.margin_frames + self._decoder.lag_frames
         return float(self._transcriber.grid.time_of(frames))
 
     def push(self, chunk: ArrayLike) -> Notes:

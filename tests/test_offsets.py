@@ -1,0 +1,150 @@
+"""The likeliest end of a note: by hand, against plain loops, and in the decoder."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from tfamt.config import Config, DecodingConfig, ModelConfig
+from tfamt.decoding import NoteDecoder, decode
+from tfamt.errors import InputError
+from tfamt.frames import FrameGrid
+from tfamt.notes import NUM_PITCHES, Notes
+from tfamt.offsets import frames_until_faded, likeliest_end
+from tfamt.pianoroll import notes_to_rolls
+
+GRID = FrameGrid(16000, 512)
+FRAME = 0.032
+LIKELIEST = DecodingConfig(method="onsets", onset_threshold=0.4, offsets="likeliest")
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def test_a_clean_fall_is_the_end() -> None:
+    # Five sounding frames: released between the fifth and the sixth.
+    sounding, released = column(1, 1, 1, 1, 1, 0), column(0, 0, 0, 0, 0, 0)
+    assert likeliest_end(sounding, released, 1.0, FRAME) == 4.5
+    # Never let go: it ends behind the last frame.
+    assert likeliest_end(column(1, 1, 1), column(0, 0, 0), 1.0, FRAME) == 2.5
+    assert likeliest_end(column(), column(), 1.0, FRAME) == -0.5
+
+
+def test_the_end_lies_where_most_of_the_release_is_within_the_tolerance() -> None:
+    # Let go after 10 frames with a chance of 0.6, after 60 to 69 with 0.04 each: no later end is more often right.
+    early = np.r_[np.ones(10), 0.4 - 0.04 * np.clip(np.arange(-50, 11) + 1, 0, 10)]
+    nothing = np.zeros(len(early), np.float32)
+    assert likeliest_end(early.astype(np.float32), nothing, 1.0, FRAME) == 9.5
+    # After 10 frames with 0.45, after 60 to 69 with 0.055 each: any end between them all is right with 0.55, and the
+    # longer it is the more frames count that sound with 0.55 and more; a threshold of 0.5 would say 61.
+    late = np.r_[np.ones(10), 0.55 - 0.055 * np.clip(np.arange(-50, 11) + 1, 0, 10)]
+    end = likeliest_end(late.astype(np.float32), nothing, 1.0, FRAME)
+    # 0.55, 0.495, 0.44 are worth a frame, 0.385 is not (0.42).
+    assert end == 61.5
+
+
+def by_hand(pianoroll: np.ndarray, offset: np.ndarray, lead: float) -> float:
+    """`likeliest_end` in plain Python."""
+    held = [float(p) for p in pianoroll]
+    peak = max(range(min(3, len(held))), key=lambda i: (held[i], -i))
+    held = [max(p, held[peak]) if i < peak else p for i, p in enumerate(held)]
+    held = list(itertools.accumulate(held, min))
+    falls = [0.0] + [a - b for a, b in itertools.pairwise([*held, 0.0])]
+    total, released = sum(falls), float(offset.sum(dtype=np.float64))
+    chances = [
+        0.4 * fall / total + 0.6 * float(off) / released
+        for fall, off in zip(falls, [*offset, 0.0], strict=True)
+    ]
+    worths = []
+    for end in range(len(chances)):
+        reach = max(0.05 / FRAME, 0.2 * (end - 0.5 + lead))
+        right = sum(c for i, c in enumerate(chances) if abs(i - end) <= reach)
+        worths.append(right + 2.0 * FRAME * sum(p - 0.42 for p in held[:end]))
+    best = [i for i, worth in enumerate(worths) if worth >= max(worths) - 1e-6]
+    return best[len(best) // 2] - 0.5
+
+
+def test_against_plain_loops() -> None:
+    random = np.random.default_rng(2)
+    for _ in range(200):
+        length = int(random.integers(3, 120))
+        pianoroll = np.sort(random.random(length))[::-1] + random.normal(0, 0.05, length)
+        pianoroll = pianoroll.clip(0.001, 1).astype(np.float32)
+        offset = (random.random(length) ** 8 + 1e-3).astype(np.float32)
+        lead = float(random.uniform(0.5, 1.5))
+        assert likeliest_end(pianoroll, offset, lead, FRAME) == by_hand(pianoroll, offset, lead)
+
+
+def test_a_note_has_faded_when_nobody_holds_it_or_a_second_after_its_fall() -> None:
+    assert frames_until_faded(column(1, 1, 1, 0.04, 1), 0.5) == 4
+    assert frames_until_faded(column(1, 1, 1, 1, 1), 0.5) is None
+    # What rises late has not faded before: the peak of the first three frames counts.
+    assert frames_until_faded(column(0.01, 0.01, 0.9, 0.9), 0.5) is None
+    assert frames_until_faded(column(0.01, 0.01), 0.5) is None
+    hovering = np.r_[np.ones(10), np.full(40, 0.3)].astype(np.float32)
+    assert frames_until_faded(hovering, 0.5) == 10 + 32
+    assert frames_until_faded(hovering[:41], 0.5) is None
+
+
+def test_labels_decode_to_the_notes_they_were_made_of() -> None:
+    random = np.random.default_rng(6)
+    onset = np.cumsum(random.uniform(0.3, 0.6, 200))
+    length = random.uniform(0.05, 3.0, 200)
+    # Each pitch in turn, so that no key is struck while it sounds.
+    notes = Notes(onset, onset + length, 30 + np.arange(200) % 40, np.full(200, 70))
+    rolls = notes_to_rolls(notes, GRID.num_frames(int(16000 * (notes.end + 1))), GRID)
+    found = decode(rolls, LIKELIEST, GRID)
+    np.testing.assert_array_equal(found.pitch, notes.pitch)
+    np.testing.assert_allclose(found.onset, notes.onset, atol=1e-6)
+    error = np.abs(found.offset - notes.offset)
+    assert (error <= np.maximum(0.05, 0.2 * length)).all()
+    assert np.median(error) < 0.02
+
+
+def test_a_key_struck_again_ends_its_note_there() -> None:
+    notes = Notes([0.3, 1.3], [1.3, 2.0], [60, 60], [70, 70])
+    rolls = notes_to_rolls(notes, 100, GRID)
+    found = decode(rolls, LIKELIEST, GRID)
+    np.testing.assert_allclose(found.offset, [1.3, 2.0], atol=0.017)
+    assert found.offset[0] <= found.onset[1]
+
+
+def test_pieces_of_any_length_give_the_same_notes() -> None:
+    random = np.random.default_rng(5)
+    names = ("pianoroll", "onset", "offset", "velocity")
+    rolls = {name: random.random((300, NUM_PITCHES), np.float32) for name in names}
+    config = dataclasses.replace(LIKELIEST, onset_threshold=0.95, min_gap_ms=100.0)
+    whole = decode(rolls, config, GRID)
+    assert len(whole) > 500
+    for size in (1, 2, 7, 299):
+        decoder = NoteDecoder(config, GRID)
+        pieces = []
+        for begin in range(0, 300, size):
+            pieces += decoder.push({name: rolls[name][begin : begin + size] for name in names})
+        assert Notes.from_rows(pieces + decoder.finish()) == whole
+
+
+def test_a_note_is_told_within_the_lag() -> None:
+    """A note whose probability hovers below the threshold for ever."""
+    frames = np.zeros((200, NUM_PITCHES), np.float32)
+    rolls = {name: frames.copy() for name in ("pianoroll", "onset", "offset")}
+    rolls["pianoroll"][10:20, 39], rolls["pianoroll"][20:, 39] = 0.9, 0.3
+    rolls["onset"][10, 39] = 1.0
+    decoder = NoteDecoder(LIKELIEST, GRID)
+    assert decoder.lag_frames == 33
+    for frame in range(200):
+        if decoder.push({name: roll[frame : frame + 1] for name, roll in rolls.items()}):
+            break
+    # The last frame pushed is number 20 + 33, the note's threshold end 20.
+    assert frame == 52
+
+
+def test_what_it_needs_is_checked() -> None:
+    with pytest.raises(InputError, match="needs decoding_method=onsets"):
+        DecodingConfig(method="edges", offsets="likeliest")
+    with pytest.raises(InputError, match="needs a model with an offset head"):
+        Config(model=ModelConfig(heads=("pianoroll", "onset")), decoding=LIKELIEST)
