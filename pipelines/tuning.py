@@ -14,14 +14,15 @@ from pipelines.scoring import Heard, decode_and_score
 from tfamt.config import Config, DecodingConfig
 
 _THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
-CANDIDATES: dict[str, tuple[float, ...]] = {
+CANDIDATES: dict[str, tuple[Any, ...]] = {
     "pianoroll_threshold": _THRESHOLDS,
     "onset_threshold": _THRESHOLDS,
+    "offsets": ("threshold", "likeliest"),
     "min_note_ms": (0.0, 20.0, 30.0, 40.0, 60.0, 80.0, 100.0),
     "min_gap_ms": (30.0, 50.0, 70.0, 100.0),
 }
 """Values that are tried of each field."""
-_ONSETS_ONLY = ("onset_threshold", "min_gap_ms")
+_ONSETS_ONLY = ("onset_threshold", "offsets", "min_gap_ms")
 MOST_ROUNDS = 4
 
 
@@ -62,7 +63,7 @@ def tune(
     best = attempt(config.decoding)
     for _ in range(MOST_ROUNDS):
         before = best
-        for field in fields_of(config.decoding):
+        for field in fields_of(config):
             for value in CANDIDATES[field]:
                 change: dict[str, Any] = {field: value}
                 trial = attempt(dataclasses.replace(best.decoding, **change))
@@ -92,6 +93,9 @@ def trials_as_json(trials: Sequence[Trial], metric: str, heard: Sequence[Heard])
     return json.dumps(content, indent=1) + "\n"
 
 
-def fields_of(decoding: DecodingConfig) -> list[str]:
-    """Fields that matter to the method of `decoding`."""
-    return [name for name in CANDIDATES if decoding.method == "onsets" or name not in _ONSETS_ONLY]
+def fields_of(config: Config) -> list[str]:
+    """Fields that matter to the method of decoding, and that the model has the heads for."""
+    left_out = set() if config.decoding.method == "onsets" else {*_ONSETS_ONLY}
+    if "offset" not in config.model.heads:
+        left_out.add("offsets")
+    return [name for name in CANDIDATES if name not in left_out]

@@ -116,8 +116,12 @@ def test_tuning_finds_the_threshold_that_separates() -> None:
     assert best.score == 1.0
     assert best.decoding.pianoroll_threshold in (0.25, 0.3) and best.decoding.min_note_ms > 32
     assert len({trial.decoding for trial in trials}) == len(trials)
-    assert fields_of(config.decoding) == ["pianoroll_threshold", "min_note_ms"]
-    assert fields_of(DecodingConfig(method="onsets")) == list(CANDIDATES)
+    assert fields_of(config) == ["pianoroll_threshold", "min_note_ms"]
+    assert fields_of(preset("piano")) == list(CANDIDATES)
+    onsets = Config(
+        model=ModelConfig(heads=("pianoroll", "onset")), decoding=DecodingConfig(method="onsets")
+    )
+    assert set(CANDIDATES) - {*fields_of(onsets)} == {"offsets"}
 
 
 def test_velocity_is_scored_where_model_and_labels_have_it() -> None:

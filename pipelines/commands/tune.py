@@ -89,9 +89,8 @@ def _tune() -> None:
 
 def _print_trial(trial: Trial) -> None:
     values = dataclasses.asdict(trial.decoding)
-    method = values.pop("method")
-    shown = "  ".join(f"{name} {value:g}" for name, value in values.items())
-    print(f"{trial.score:.4f}  {method}  {shown}", flush=True)
+    shown = "  ".join(f"{name} {value}" for name, value in values.items())
+    print(f"{trial.score:.4f}  {shown}", flush=True)
 
 
 def cli() -> None:
