@@ -105,7 +105,7 @@ def score_heard(heard: Heard, config: Config, label_shift: float | str = 0.0) ->
     precision = {"": _precision(heard, "pianoroll", grid)}
     if SECOND in heard.rolls:
         # The second pass has no onset roll.
-        by_edges = replace(config, "decoding", method="edges").decoding
+        by_edges = replace(config, "decoding", method="edges", offsets="threshold").decoding
         estimates["second_pass_"] = decode({"pianoroll": heard.rolls[SECOND]}, by_edges, grid)
         precision["second_pass_"] = _precision(heard, SECOND, grid)
     reference = heard.reference

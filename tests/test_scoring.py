@@ -78,6 +78,20 @@ def test_both_passes_are_decoded_and_scored() -> None:
     assert "shifted_note_f1" not in scored.scores
 
 
+def test_the_second_pass_has_no_onsets_to_decode_by() -> None:
+    notes = piece(1)
+    config = replace(
+        Config(model=ModelConfig(heads=("pianoroll", "onset", "offset"))),
+        "decoding",
+        method="onsets",
+        offsets="likeliest",
+    )
+    rolls = notes_to_rolls(notes, 140, GRID)
+    heard = heard_of(notes, **rolls, pianoroll_second_pass=rolls["pianoroll"])
+    scores = score_heard(heard, config).piece.scores
+    assert scores["note_f1"] == scores["second_pass_note_f1"] == 1.0
+
+
 def test_labels_that_lie_early_are_scored_raw_and_shifted() -> None:
     notes = piece(1, seconds=20.0)
     config = Config()
