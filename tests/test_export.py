@@ -25,6 +25,7 @@ from tfamt.config import Config, replace
 from tfamt.errors import InputError
 from tfamt.export import Exported, check_parity, export_saved_model, load_signatures
 from tfamt.export_files import export_litert, export_onnx
+from tfamt.level import levelled
 from tfamt.model import build_frontend, build_model
 from tfamt.presets import preset
 from tfamt.serving_graph import resample
@@ -129,6 +130,35 @@ def test_a_reconstructor_makes_one_signature_more(paper: Path, paper_export: Exp
     for name, value in model(spectrogram, training=False).items():
         np.testing.assert_allclose(outputs[name], value, rtol=0, atol=1e-5)
     assert np.std(outputs["pianoroll"]) > 0.05
+
+
+def test_recordings_of_any_level_are_heard_alike(tmp_path: Path) -> None:
+    config = replace(
+        replace(preset("tiny"), "spectrogram", scaling="level", window=512, bins=64),
+        "model",
+        context="conv",
+        reconstruction=False,
+        second_pass=False,
+    )
+    weights = weights_file(tmp_path / "level.npz", config)
+    exported = export_saved_model(tmp_path / "level", weights)
+    assert exported.difference <= 1e-5
+    loaded = load_signatures(exported.path)
+    assert set(loaded) == {"serving_default", "windows", "from_wav_bytes", "config"}
+    loud = np.random.default_rng(0).normal(0, 0.2, (1, 9000)).astype(np.float32)
+    _, model = load_transcriber(weights)
+    heard = {
+        name: model(build_frontend(config.spectrogram)(waveform), training=False)["pianoroll"]
+        for name, waveform in {"loud": levelled(loud), "soft": loud / 16}.items()
+    }
+    # A recording has its loudness taken away, a window keeps it.
+    for signature, expected_of_soft in (("serving_default", "loud"), ("windows", "soft")):
+        outputs = loaded[signature](waveform=tf.constant(loud / 16))
+        np.testing.assert_allclose(outputs["pianoroll"], heard[expected_of_soft], atol=1e-5)
+    assert np.abs(heard["loud"] - heard["soft"]).max() > 1e-4
+    # Both compare with the model on a recording that is not at that level.
+    assert export_onnx(tmp_path / "level.onnx", weights).difference < 1e-3
+    assert export_litert(tmp_path / "level.tflite", weights).difference < 1e-3
 
 
 def test_a_model_that_differs_is_not_delivered(

@@ -76,7 +76,7 @@ def openvino_backend(config: Config, model: keras.Model) -> Backend:
     from tfamt.serving_graph import save_frozen, waveform_function
 
     # A free length: OpenVINO 2026.4.1 fails when it runs LSTMs of a fixed one.
-    function = waveform_function(config, model, with_spectrogram=True)
+    function = waveform_function(config, model, with_spectrogram=True, whole=False)
     core = openvino.Core()
     with tempfile.TemporaryDirectory(prefix="tfamt-") as folder:
         save_frozen(function, folder)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tfamt.config import Config
 from tfamt.errors import InputError
+from tfamt.level import levelled
 from tfamt.loggers import quiet
 from tfamt.targets import make_folder
 from tfamt.version import __version__
@@ -112,6 +113,9 @@ def check_parity(config: Config, model: keras.Model, signatures: Mapping[str, An
             if signature in signatures:
                 outputs = signatures[signature](waveform=tf.constant(waveform))
                 largest = max(largest, compare(outputs, expected, f"{signature}, {name}"))
+        if config.spectrogram.levelled:
+            outputs = signatures["windows"](waveform=tf.constant(levelled(waveform)))
+            largest = max(largest, compare(outputs, expected, f"windows, {name}"))
         files = tf.stack([tf.audio.encode_wav(row[:, None], rate) for row in waveform])
         outputs = signatures["from_wav_bytes"](content=files)
         largest = max(largest, compare(outputs, expected, f"from_wav_bytes, {name}"))
@@ -139,9 +143,11 @@ def probes(sample_rate: int) -> dict[str, NDArray[np.float32]]:
 
 
 def python_outputs(config: Config, model: keras.Model, waveform: NDArray[np.float32]) -> Arrays:
-    """What the joint model says about waveforms [batch, samples], computed operation by operation in Python."""
+    """What the joint model says about recordings [batch, samples], computed operation by operation in Python."""
     from tfamt.model import build_frontend
 
+    if config.spectrogram.levelled:
+        waveform = levelled(waveform)
     spectrogram = build_frontend(config.spectrogram)(waveform)
     outputs = model(spectrogram, training=False)
     return {"spectrogram": spectrogram.numpy(), **{k: v.numpy() for k, v in outputs.items()}}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tfamt.audio import read_blocks
 from tfamt.config import Config
 from tfamt.errors import InputError
-from tfamt.level import gain_of, loudness
+from tfamt.level import levelled
 from tfamt.periodicity import Periodicity, periodicity
 from tfamt.targets import new_file
 from tfamt.weights import load_model
@@ -80,7 +80,7 @@ def inspect_model(
     if not len(waveform):
         raise InputError(f"is over before {start:g} s", path=audio)
     if config.spectrogram.levelled:
-        waveform = waveform * np.float32(gain_of(loudness(waveform)))
+        (waveform,) = levelled(waveform[None])
     padded = np.pad(waveform, (0, samples - len(waveform)))
     spectrogram = build_frontend(config.spectrogram)(padded[None])
     maps = {"spectrogram": spectrogram, **_maps(model, spectrogram)}

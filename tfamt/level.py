@@ -34,6 +34,12 @@ def gain_of(level: float) -> float:
     return TARGET / max(level, QUIETEST)
 
 
+def levelled(recordings: Array) -> Array:
+    """Whole recordings [batch, samples], each brought to `TARGET`."""
+    gains = [gain_of(loudness(recording)) for recording in recordings]
+    return recordings * np.array(gains, np.float32)[:, None]
+
+
 class Leveller:
     """Brings the windows of one recording to its loudness so far: what comes later is not known in a stream.
 

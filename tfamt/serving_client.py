@@ -80,7 +80,8 @@ class ServingClient:
         roll = Answer((len(waveform), frames, NUM_PITCHES))
         answers = dict.fromkeys(self.config.model.heads, roll)
         answers["frame_times"] = Answer((len(waveform), frames))
-        outputs = self._predict("serving_default", {"waveform": waveform}, answers)
+        signature = "windows" if self.config.spectrogram.levelled else "serving_default"
+        outputs = self._predict(signature, {"waveform": waveform}, answers)
         expected = self._grid.time_of(np.arange(frames))
         if not np.abs(outputs.pop("frame_times") - expected).max(initial=0.0) < 1e-3:
             raise self._wrong("times of frames that do not belong to its config")

@@ -27,6 +27,8 @@ Network: TypeAlias = Callable[[tf.Tensor], Outputs]
 
 FRAME_TIMES = "frame_times"
 """Output of every signature: seconds at each frame's centre, from the first sample; [batch, frames]."""
+WINDOWS = "windows"
+"""Signature of models of scaling "level": what `serving_default` is, for windows of a recording that has its level."""
 NUM_FRAMES = "num_frames"
 """Output of `from_wav_bytes`: how many of the frames each file has; int64 [batch]."""
 
@@ -47,17 +49,13 @@ class ServingModule(tf.Module):
         strings = tf.TensorSpec([None], tf.string)
         config_text = config.to_json()
 
-        def heard(file: tf.Tensor) -> tf.Tensor:
-            samples = decode_wav(file, rate)
-            return levelled(samples) if config.spectrogram.levelled else samples
-
         @tf.function(input_signature=[waveform])
         def serving_default(waveform: tf.Tensor) -> Outputs:
             return transcribe(waveform)
 
         @tf.function(input_signature=[strings])
         def from_wav_bytes(content: tf.Tensor) -> Outputs:
-            return _each(lambda file: transcribe(heard(file)[None]), content)
+            return _each(lambda file: transcribe(decode_wav(file, rate)[None]), content)
 
         @tf.function(input_signature=[strings])
         def describe(request: tf.Tensor) -> Outputs:
@@ -68,6 +66,15 @@ class ServingModule(tf.Module):
             "from_wav_bytes": from_wav_bytes,
             "config": describe,
         }
+        if config.spectrogram.levelled:
+            as_it_is = waveform_function(config, joint.get_layer("transcriber"), whole=False)
+            hear_window = frozen(as_it_is)
+
+            @tf.function(input_signature=[waveform])
+            def windows(waveform: tf.Tensor) -> Outputs:
+                return hear_window(waveform)
+
+            self.functions[WINDOWS] = windows
         if config.model.reconstruction:
             both = frozen(waveform_function(config, joint, with_spectrogram=True))
 
@@ -85,6 +92,7 @@ def waveform_function(
     fourier: str = "fft",
     shape: tuple[int | None, int | None] = (None, None),
     with_spectrogram: bool = False,
+    whole: bool = True,
 ) -> Any:
     """A tf.function from waveform [batch, samples] to the outputs of a network, and the times of its frames.
 
@@ -94,12 +102,16 @@ def waveform_function(
       fourier: see `tfamt.model.build_frontend`.
       shape: of the waveform; None where it is free.
       with_spectrogram: whether the scaled spectrogram is an output too.
+      whole: whether waveforms are recordings, to be brought to one loudness where the model wants that (`tfamt.level`),
+        and not windows of recordings for which that has been done.
     """
     frontend = build_frontend(config.spectrogram, fourier=fourier)
     grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, "waveform")])
     def run(waveform: tf.Tensor) -> Outputs:
+        if whole and config.spectrogram.levelled:
+            waveform = levelled(waveform)
         spectrogram = frontend(waveform)
         outputs = dict(network(spectrogram, training=False))
         if with_spectrogram:
@@ -146,11 +158,12 @@ def decode_wav(content: tf.Tensor, sample_rate: int) -> tf.Tensor:
 
 
 def levelled(waveform: tf.Tensor) -> tf.Tensor:
-    """A whole recording [samples] brought to the loudness that models of scaling "level" expect (`tfamt.level`)."""
-    # A whole number of stretches: what is left at the end counts as one.
-    padded = tf.pad(waveform, [[0, -tf.size(waveform) % STRETCH]])
-    squares = tf.reduce_mean(tf.reshape(padded, [-1, STRETCH]) ** 2, axis=1)
-    level = tf.sqrt(tf.reduce_max(squares))
+    """`tfamt.level.levelled` in TensorFlow ops that other runtimes know."""
+    batch, samples = tf.unstack(tf.shape(waveform))
+    # A whole number of stretches, one at least: what is left at the end counts as one.
+    padded = tf.pad(waveform, [[0, 0], [0, STRETCH - samples % STRETCH]])
+    stretches = tf.reshape(padded, [batch, samples // STRETCH + 1, STRETCH])
+    level = tf.sqrt(tf.reduce_max(tf.reduce_mean(stretches**2, axis=2), axis=1, keepdims=True))
     return waveform * (TARGET / tf.maximum(level, QUIETEST))
 
 
