@@ -14,7 +14,7 @@ from pipelines.windows import Stored
 from tfamt.average_precision import PrecisionCounts
 from tfamt.config import Config, DecodingConfig, replace
 from tfamt.decoding import decode
-from tfamt.evaluation import Scores, score
+from tfamt.evaluation import Scores, f1, score
 from tfamt.frames import FrameGrid
 from tfamt.label_shift import shifted_scores
 from tfamt.note_errors import Counts, count_errors
@@ -156,10 +156,10 @@ def evaluate(
     return Evaluation(pieces, source, pooled), notes
 
 
-def decode_and_score(heard: Heard, config: Config, decoding: DecodingConfig) -> Scores:
-    """Figures of the first pass alone, without velocity, decoded in another way than the config's."""
+def f1_decoded(metric: str, heard: Heard, config: Config, decoding: DecodingConfig) -> float:
+    """A figure (`tfamt.evaluation.f1`) of the first pass, decoded in another way than the config's."""
     grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
-    return score(heard.reference, decode(heard.rolls, decoding, grid), velocity=False)
+    return f1(metric, heard.reference, decode(heard.rolls, decoding, grid))
 
 
 def _precision(heard: Heard, output: str, grid: FrameGrid) -> PrecisionCounts:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.scoring import Heard, decode_and_score
+from pipelines.scoring import Heard, f1_decoded
 from tfamt.config import Config, DecodingConfig
 
 _THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -45,7 +45,7 @@ def tune(
     Args:
       config: of the model; its decoding is where the search begins.
       heard: what the model makes of the recordings.
-      metric: figure whose mean over recordings is to be large.
+      metric: figure (`tfamt.evaluation.f1`) whose mean over recordings is to be large.
       progress: is told of every trial.
 
     Returns:
@@ -55,7 +55,7 @@ def tune(
 
     def attempt(decoding: DecodingConfig) -> Trial:
         if decoding not in tried:
-            scores = [decode_and_score(item, config, decoding)[metric] for item in heard]
+            scores = [f1_decoded(metric, item, config, decoding) for item in heard]
             tried[decoding] = Trial(decoding, float(np.mean(scores)))
             progress(tried[decoding])
         return tried[decoding]

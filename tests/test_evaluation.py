@@ -10,7 +10,7 @@ import mir_eval
 import numpy as np
 import pytest
 
-from tfamt.evaluation import FrameCounts, frame_counts, precision_recall_f1, score, summarise
+from tfamt.evaluation import FrameCounts, f1, frame_counts, precision_recall_f1, score, summarise
 from tfamt.notes import Notes
 
 NAMES = [
@@ -69,6 +69,8 @@ def test_toy_piece_worked_by_hand() -> None:
     assert_figures(scores, "note_offset_velocity", 2 / 5, 2 / 4, 4 / 9)
     # Frames of 32 ms: played 10 + 20 + 20 + 20; heard 9 + 30 + 20 + 17 (62.5 rounds to 63) + 10.
     assert frame_counts(reference, estimate) == FrameCounts(hits=66, missed=4, extra=20)
+    for name in ("note_f1", "note_offset_f1", "frame_f1"):
+        assert f1(name, reference, estimate) == score(reference, estimate)[name]
     assert_figures(scores, "frame", 66 / 86, 66 / 70, 132 / 156)
 
 

@@ -78,6 +78,16 @@ def score(
     return scores | _named("frame", *precision_recall_f1(counts.hits, counts.missed, counts.extra))
 
 
+def f1(name: str, reference: Notes, estimate: Notes) -> float:
+    """One figure of `score`, in less time than all: "note_f1", "note_offset_f1" or "frame_f1"."""
+    if name == "frame_f1":
+        counts = frame_counts(reference, estimate)
+        return precision_recall_f1(counts.hits, counts.missed, counts.extra)[2]
+    offset_ratio = {"note_f1": None, "note_offset_f1": OFFSET_RATIO}[name]
+    hits = len(match_notes(reference, estimate, offset_ratio))
+    return precision_recall_f1(hits, len(reference) - hits, len(estimate) - hits)[2]
+
+
 def summarise(per_piece: Mapping[str, Mapping[str, float]]) -> Summary:
     """Mean and standard deviation of every figure over the pieces that have it.
 
