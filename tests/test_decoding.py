@@ -110,12 +110,18 @@ def test_below_the_threshold_there_is_nothing() -> None:
     assert rows(decode({"pianoroll": quiet}, EDGES, GRID)) == []
 
 
-@pytest.mark.parametrize("method", ["edges", "onsets"])
-def test_pieces_of_any_length_give_the_same_notes(method: str) -> None:
+@pytest.mark.parametrize(
+    "config",
+    [
+        DecodingConfig(method="edges"),
+        DecodingConfig(method="onsets", onset_threshold=0.6, min_gap_ms=220.0),
+        DecodingConfig(method="onsets", onset_threshold=0.6, min_gap_ms=220.0, offsets="likeliest"),
+    ],
+)
+def test_pieces_of_any_length_give_the_same_notes(config: DecodingConfig) -> None:
     random = np.random.default_rng(5)
-    names = ("pianoroll", "onset", "velocity")
+    names = ("pianoroll", "onset", "offset", "velocity")
     rolls = {name: random.random((300, NUM_PITCHES), np.float32) for name in names}
-    config = DecodingConfig(method=method, onset_threshold=0.6, min_note_ms=0.0, min_gap_ms=220.0)
     whole = decode(rolls, config, GRID)
     assert len(whole) > 1000
     for size in (1, 2, 7, 299):

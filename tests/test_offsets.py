@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 
 import numpy as np
@@ -111,21 +110,6 @@ def test_a_key_struck_again_ends_its_note_there() -> None:
     found = decode(rolls, LIKELIEST, GRID)
     np.testing.assert_allclose(found.offset, [1.3, 2.0], atol=0.017)
     assert found.offset[0] <= found.onset[1]
-
-
-def test_pieces_of_any_length_give_the_same_notes() -> None:
-    random = np.random.default_rng(5)
-    names = ("pianoroll", "onset", "offset", "velocity")
-    rolls = {name: random.random((300, NUM_PITCHES), np.float32) for name in names}
-    config = dataclasses.replace(LIKELIEST, onset_threshold=0.95, min_gap_ms=100.0)
-    whole = decode(rolls, config, GRID)
-    assert len(whole) > 500
-    for size in (1, 2, 7, 299):
-        decoder = NoteDecoder(config, GRID)
-        pieces = []
-        for begin in range(0, 300, size):
-            pieces += decoder.push({name: rolls[name][begin : begin + size] for name in names})
-        assert Notes.from_rows(pieces + decoder.finish()) == whole
 
 
 def test_a_note_is_told_within_the_lag() -> None:
