@@ -91,6 +91,7 @@ setup(
             "tfamt-compare = tfamt.commands.compare:cli",
             "tfamt-evaluate = pipelines.commands.evaluate:cli",
             "tfamt-exercises = pipelines.commands.exercises:cli",
+            "tfamt-pianos = pipelines.commands.pianos:cli",
             "tfamt-export = tfamt.commands.export:cli",
             "tfamt-inspect = tfamt.commands.inspect:cli",
             "tfamt-prepare = pipelines.commands.prepare:cli",
