@@ -3,7 +3,7 @@
 Usage: bin/pianos --output=FOLDER [flags]
 
 Writes FOLDER/piano0000.sf2 and so on, for `bin/prepare --dataset=rendered --soundfonts=FOLDER`. A piano depends on its
-number alone, and takes some 20 s and 15 MB. What is there already stays.
+number alone, and takes some 20 s and 30 MB. What is there already stays.
 """
 
 from __future__ import annotations
