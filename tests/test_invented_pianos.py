@@ -98,7 +98,7 @@ def test_strings_are_stiff_and_die_away() -> None:
         assert hz[near][np.argmax(spectrum[near])] == pytest.approx(expected, rel=2e-3)
     high = strike(piano, 96, 1, np.random.default_rng(0))
     levels = [np.sqrt(np.mean(w**2)) for w in np.split(high[: len(high) // 4 * 4], 4)]
-    assert levels == sorted(levels, reverse=True) and levels[3] < 0.1 * levels[0]
+    assert levels == sorted(levels, reverse=True) and levels[3] < 0.2 * levels[0]
 
 
 def test_hard_strokes_are_brighter_and_pianos_differ() -> None:
