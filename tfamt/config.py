@@ -96,6 +96,8 @@ class ModelConfig:
       feature_activation: "sigmoid" (paper) or "leaky_relu".
       projection: width of a dense layer between U-net 1 and the time context; 0 leaves it out.
       context: what looks along time behind U-net 1: "bilstm" (paper), "conv" or "none".
+      dilations: heads by pitch only: for each, a convolution along the frames of every pitch that looks so many frames
+        apart, for notes that outlast what U-net 1 sees at full resolution.
       context_units: LSTM units each way, or filters.
       heads: which outputs, of pianoroll, onset, offset, velocity; pianoroll is always one.
       heads_by: "frame": dense layers from all bins of a frame to all pitches (paper); "pitch": one small convolutional
@@ -114,6 +116,7 @@ class ModelConfig:
     feature_activation: str = "sigmoid"
     projection: int = 0
     context: str = "bilstm"
+    dilations: tuple[int, ...] = ()
     context_units: int = 229
     heads: tuple[str, ...] = ("pianoroll",)
     heads_by: str = "frame"
@@ -136,6 +139,10 @@ class ModelConfig:
             _positive(f"model_{name}", getattr(self, name))
         if self.projection < 0:
             raise InputError(f"model_projection must be 0 or more. Received: {self.projection}")
+        for dilation in self.dilations:
+            _positive("model_dilations", dilation)
+        if self.dilations and self.heads_by != "pitch":
+            raise InputError("model_dilations needs model_heads_by=pitch")
         for harmonic in self.harmonics:
             _positive("model_harmonics", harmonic)
         for head in self.heads:

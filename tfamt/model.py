@@ -155,6 +155,10 @@ def _heads_by_pitch(features: Any, config: ModelConfig) -> dict[str, Any]:
     x = keras.layers.Reshape((-1, NUM_PITCHES, width), name="to_pitches")(features)
     for number in range(2):
         x = conv_norm(x, config.context_units, f"context{number}", (5, 3))
+    for number, dilation in enumerate(config.dilations):
+        name = f"dilated{number}"
+        further = conv_norm(x, config.context_units, name, (5, 1), dilation=dilation)
+        x = keras.layers.Add(name=f"{name}_add")([x, further])
     return {
         head: keras.layers.Reshape((-1, NUM_PITCHES), dtype=FULL_PRECISION, name=head)(
             keras.layers.Conv2D(

@@ -143,15 +143,22 @@ def unet(
 
 
 def _conv(
-    filters: int, size: int | tuple[int, int], name: str, gain: float = 1.0
+    filters: int, size: int | tuple[int, int], name: str, gain: float = 1.0, dilation: int = 1
 ) -> keras.layers.Layer:
     return keras.layers.Conv2D(
-        filters, size, padding="same", kernel_initializer=torch_uniform(gain), name=name
+        filters,
+        size,
+        padding="same",
+        dilation_rate=(dilation, 1),
+        kernel_initializer=torch_uniform(gain),
+        name=name,
     )
 
 
-def conv_norm(x: Any, filters: int, name: str, size: int | tuple[int, int] = 3) -> Any:
-    """Convolution, batch normalisation, LeakyReLU: the U-net's unit."""
-    x = _conv(filters, size, name)(x)
+def conv_norm(
+    x: Any, filters: int, name: str, size: int | tuple[int, int] = 3, dilation: int = 1
+) -> Any:
+    """Convolution (with its frames `dilation` apart), batch normalisation, LeakyReLU: the U-net's unit."""
+    x = _conv(filters, size, name, dilation=dilation)(x)
     x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
     return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)
