@@ -14,7 +14,7 @@ from tfamt.layers.lstm import BidirectionalLSTM
 from tfamt.layers.mel import MelSpectrogram, mel_filters
 from tfamt.layers.normalization import BatchNormalization
 from tfamt.layers.scaling import MinMaxScaling, PeakScaling
-from tfamt.layers.unet import CropLike, PadFrames, UpsampleLike
+from tfamt.layers.unet import CropLike, PadFrames, UpsampleLike, conv_norm
 from tfamt.model import build_frontend
 
 RATE = 16000
@@ -278,3 +278,13 @@ def test_a_layer_made_from_its_config_does_the_same(
     again(inputs)
     again.set_weights(layer.get_weights())
     np.testing.assert_array_equal(again(inputs), expected)
+
+
+def test_dilated_convolutions_see_frames_apart_of_their_own_bin() -> None:
+    image = keras.Input((None, 5, 1))
+    model = keras.Model(image, conv_norm(image, 1, "dilated", (5, 1), dilation=3))
+    model.get_layer("dilated").set_weights([np.ones((5, 1, 1, 1)), np.zeros(1)])
+    impulse = np.zeros((1, 40, 5, 1), np.float32)
+    impulse[0, 20, 2, 0] = 1.0
+    frames, bins = np.nonzero(np.asarray(model(impulse, training=False))[0, ..., 0])
+    assert frames.tolist() == [14, 17, 20, 23, 26] and set(bins.tolist()) == {2}
