@@ -14,7 +14,7 @@ from tfamt.layers.lstm import BidirectionalLSTM
 from tfamt.layers.mel import MelSpectrogram, mel_filters
 from tfamt.layers.normalization import BatchNormalization
 from tfamt.layers.scaling import MinMaxScaling, PeakScaling
-from tfamt.layers.unet import CropLike, PadFrames, UpsampleLike, conv_norm
+from tfamt.layers.unet import CropLike, PadFrames, UpsampleLike, dilated_residual
 from tfamt.model import build_frontend
 
 RATE = 16000
@@ -282,9 +282,12 @@ def test_a_layer_made_from_its_config_does_the_same(
 
 def test_dilated_convolutions_see_frames_apart_of_their_own_bin() -> None:
     image = keras.Input((None, 5, 1))
-    model = keras.Model(image, conv_norm(image, 1, "dilated", (5, 1), dilation=3))
+    model = keras.Model(image, dilated_residual(image, 3, "dilated"))
     model.get_layer("dilated").set_weights([np.ones((5, 1, 1, 1)), np.zeros(1)])
     impulse = np.zeros((1, 40, 5, 1), np.float32)
     impulse[0, 20, 2, 0] = 1.0
+    # At first it changes nothing.
+    np.testing.assert_array_equal(model(impulse, training=False), impulse)
+    model.get_layer("dilated_norm").gamma.assign([1.0])
     frames, bins = np.nonzero(np.asarray(model(impulse, training=False))[0, ..., 0])
     assert frames.tolist() == [14, 17, 20, 23, 26] and set(bins.tolist()) == {2}

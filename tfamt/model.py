@@ -12,7 +12,7 @@ from tfamt.layers.harmonics import HarmonicStack
 from tfamt.layers.lstm import BidirectionalLSTM
 from tfamt.layers.mel import MelSpectrogram
 from tfamt.layers.scaling import LevelScaling, MinMaxScaling, PeakScaling
-from tfamt.layers.unet import LEAK, conv_norm, torch_uniform, unet
+from tfamt.layers.unet import LEAK, conv_norm, dilated_residual, torch_uniform, unet
 from tfamt.notes import NUM_PITCHES
 
 FEATURE_MAP = "feature_map"
@@ -156,9 +156,7 @@ def _heads_by_pitch(features: Any, config: ModelConfig) -> dict[str, Any]:
     for number in range(2):
         x = conv_norm(x, config.context_units, f"context{number}", (5, 3))
     for number, dilation in enumerate(config.dilations):
-        name = f"dilated{number}"
-        further = conv_norm(x, config.context_units, name, (5, 1), dilation=dilation)
-        x = keras.layers.Add(name=f"{name}_add")([x, further])
+        x = dilated_residual(x, dilation, f"dilated{number}")
     return {
         head: keras.layers.Reshape((-1, NUM_PITCHES), dtype=FULL_PRECISION, name=head)(
             keras.layers.Conv2D(

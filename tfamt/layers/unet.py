@@ -155,10 +155,20 @@ def _conv(
     )
 
 
-def conv_norm(
-    x: Any, filters: int, name: str, size: int | tuple[int, int] = 3, dilation: int = 1
-) -> Any:
-    """Convolution (with its frames `dilation` apart), batch normalisation, LeakyReLU: the U-net's unit."""
-    x = _conv(filters, size, name, dilation=dilation)(x)
+def dilated_residual(x: Any, dilation: int, name: str) -> Any:
+    """Adds what a convolution over five frames, `dilation` apart, makes of each bin's features; nothing at first."""
+    further = _conv(x.shape[-1], (5, 1), name, dilation=dilation)(x)
+    # With a scale of 0 the first steps are those of a network without it (Goyal et al., "Accurate, Large Minibatch SGD",
+    # 2017, section 5.1): otherwise it takes hundreds of them to get as far.
+    further = BatchNormalization(
+        momentum=0.9, epsilon=1e-5, gamma_initializer="zeros", name=f"{name}_norm"
+    )(further)
+    x = keras.layers.Add(name=f"{name}_add")([x, further])
+    return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)
+
+
+def conv_norm(x: Any, filters: int, name: str, size: int | tuple[int, int] = 3) -> Any:
+    """Convolution, batch normalisation, LeakyReLU: the U-net's unit."""
+    x = _conv(filters, size, name)(x)
     x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
     return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)
