@@ -64,6 +64,8 @@ def weights_file(path: Path, config: Config, spread: float = 20.0) -> Path:
     head = transcriber.get_layer("pianoroll_by_pitch" if by_pitch else "pianoroll")
     kernel, bias = head.get_weights()
     head.set_weights([kernel * spread, bias])
+    for number in range(len(config.model.dilations)):
+        transcriber.get_layer(f"dilated{number}_norm").gamma.assign(np.full(24, 1.0))
     save_weights(path, config, {k: np.asarray(v) for k, v in named_weights(model).items()})
     return path
 
@@ -155,7 +157,7 @@ def test_recordings_of_any_level_are_heard_alike(tmp_path: Path) -> None:
     for signature, expected_of_soft in (("serving_default", "loud"), ("windows", "soft")):
         outputs = loaded[signature](waveform=tf.constant(loud / 16))
         np.testing.assert_allclose(outputs["pianoroll"], heard[expected_of_soft], atol=1e-5)
-    assert np.abs(heard["loud"] - heard["soft"]).max() > 1e-3
+    assert np.abs(heard["loud"] - heard["soft"]).max() > 1e-4
     # Both compare with the model on a recording that is not at that level.
     assert export_onnx(tmp_path / "level.onnx", weights).difference < 1e-3
     assert export_litert(tmp_path / "level.tflite", weights).difference < 1e-3

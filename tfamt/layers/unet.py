@@ -158,8 +158,8 @@ def _conv(
 def dilated_residual(x: Any, dilation: int, name: str) -> Any:
     """Adds what a convolution over five frames, `dilation` apart, makes of each bin's features; nothing at first."""
     further = _conv(x.shape[-1], (5, 1), name, dilation=dilation)(x)
-    # With a scale of 0 the first steps are those of a network without it (Goyal et al., "Accurate, Large Minibatch SGD",
-    # 2017, section 5.1): otherwise it takes hundreds of them to get as far.
+    # With a scale of 0 the first steps are those of a network without it (Goyal et al., "Accurate, Large Minibatch
+    # SGD", 2017, section 5.1): otherwise it takes hundreds of them to get as far.
     further = BatchNormalization(
         momentum=0.9, epsilon=1e-5, gamma_initializer="zeros", name=f"{name}_norm"
     )(further)
