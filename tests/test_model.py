@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 
 from tests.authors_network import load_weights
-from tfamt.config import Config, ModelConfig, SpectrogramConfig
-from tfamt.model import FEATURE_MAP, build_frontend, build_model, spectrogram_layer
+from tfamt.config import Config, ModelConfig, SpectrogramConfig, replace
+from tfamt.model import (
+    FEATURE_MAP,
+    build_frontend,
+    build_model,
+    build_transcriber,
+    spectrogram_layer,
+)
 from tfamt.presets import preset
 
 KINDS = ("mel", "cqt")
@@ -188,3 +194,38 @@ def test_frontend_equals_the_authors_input(shared_dir: Path) -> None:
     scaled = build_frontend(preset("icpr2020_cqt").spectrogram)(golden["waveform"][None])[0].numpy()
     # The authors' raw spectrogram has a frame more, which the range may come from.
     np.testing.assert_allclose(scaled, golden["input_spectrogram"], rtol=0, atol=1e-3)
+
+
+def test_the_view_of_all_pitches_begins_as_nothing_and_then_sees_every_pitch() -> None:
+    """What a key's features are may then depend on any other key, seconds away."""
+    smaller = replace(
+        preset("piano"),
+        "model",
+        channels=(4, 8),
+        harmonics=(1.0,),
+        full_skip=True,
+        dilations=(1, 20),
+    )
+    smaller = replace(smaller, "spectrogram", bins=176)
+    without = build_transcriber(smaller.model, smaller.spectrogram)
+    config = replace(smaller, "model", all_pitches=6)
+    model = build_transcriber(config.model, config.spectrogram)
+    for layer in without.layers:
+        model.get_layer(layer.name).set_weights(layer.get_weights())
+    random = np.random.default_rng(0)
+    spectrogram = random.random((1, 96, 176)).astype(np.float32)
+    for head, value in without(spectrogram, training=False).items():
+        np.testing.assert_allclose(model(spectrogram, training=False)[head], value, atol=1e-6)
+
+    spread = model.get_layer("spread")
+    spread.set_weights([random.normal(0, 1, weight.shape) for weight in spread.get_weights()])
+    for name in ("together0_norm", "together1_norm"):
+        model.get_layer(name).gamma.assign(np.ones(6))
+    struck = spectrogram.copy()
+    struck[0, 40, 10] += 0.5
+    before, after = (model(x, training=False)["onset"].numpy()[0] for x in (spectrogram, struck))
+    changed = np.abs(after - before) > 1e-9
+    # The lowest octave was struck, the highest key hears of it, 40 frames later as well (two steps of 20).
+    assert changed[40, 87] and changed[80, 87]
+    untouched = np.abs(without(struck)["onset"] - without(spectrogram)["onset"])[0]
+    assert not untouched[80, 87]

@@ -98,6 +98,8 @@ class ModelConfig:
       context: what looks along time behind U-net 1: "bilstm" (paper), "conv" or "none".
       dilations: heads by pitch only: for each, a convolution along the frames of every pitch that looks so many frames
         apart, for notes that outlast what U-net 1 sees at full resolution.
+      all_pitches: heads by pitch only: width of a view over all pitches at once, along the frames by the same
+        dilations, that is added to what is seen of each; 0 leaves it out.
       context_units: LSTM units each way, or filters.
       heads: which outputs, of pianoroll, onset, offset, velocity; pianoroll is always one.
       heads_by: "frame": dense layers from all bins of a frame to all pitches (paper); "pitch": one small convolutional
@@ -117,6 +119,7 @@ class ModelConfig:
     projection: int = 0
     context: str = "bilstm"
     dilations: tuple[int, ...] = ()
+    all_pitches: int = 0
     context_units: int = 229
     heads: tuple[str, ...] = ("pianoroll",)
     heads_by: str = "frame"
@@ -141,8 +144,10 @@ class ModelConfig:
             raise InputError(f"model_projection must be 0 or more. Received: {self.projection}")
         for dilation in self.dilations:
             _positive("model_dilations", dilation)
-        if self.dilations and self.heads_by != "pitch":
-            raise InputError("model_dilations needs model_heads_by=pitch")
+        if self.all_pitches < 0:
+            raise InputError(f"model_all_pitches must be 0 or more. Received: {self.all_pitches}")
+        if (self.dilations or self.all_pitches) and self.heads_by != "pitch":
+            raise InputError("model_dilations and model_all_pitches need model_heads_by=pitch")
         for harmonic in self.harmonics:
             _positive("model_harmonics", harmonic)
         for head in self.heads:

@@ -157,6 +157,8 @@ def _heads_by_pitch(features: Any, config: ModelConfig) -> dict[str, Any]:
         x = conv_norm(x, config.context_units, f"context{number}", (5, 3))
     for number, dilation in enumerate(config.dilations):
         x = dilated_residual(x, dilation, f"dilated{number}")
+    if config.all_pitches:
+        x = _add_view_of_all_pitches(x, config)
     return {
         head: keras.layers.Reshape((-1, NUM_PITCHES), dtype=FULL_PRECISION, name=head)(
             keras.layers.Conv2D(
@@ -170,6 +172,21 @@ def _heads_by_pitch(features: Any, config: ModelConfig) -> dict[str, Any]:
         )
         for head in config.heads
     }
+
+
+def _add_view_of_all_pitches(features: Any, config: ModelConfig) -> Any:
+    """Adds to each pitch's features [batch, frames, 88, units] what all pitches together tell; nothing at first."""
+    units = features.shape[3]
+    x = keras.layers.Reshape((-1, NUM_PITCHES * units), name="all_pitches")(features)
+    x = _dense(x, config.all_pitches, "gather")
+    x = keras.layers.LeakyReLU(negative_slope=LEAK, name="gather_relu")(x)
+    x = keras.layers.Reshape((-1, 1, config.all_pitches), name="to_one_column")(x)
+    for number, dilation in enumerate(config.dilations):
+        x = dilated_residual(x, dilation, f"together{number}")
+    x = keras.layers.Reshape((-1, config.all_pitches), name="from_one_column")(x)
+    spread = keras.layers.Dense(NUM_PITCHES * units, kernel_initializer="zeros", name="spread")
+    x = keras.layers.Reshape((-1, NUM_PITCHES, units), name="to_each_pitch")(spread(x))
+    return keras.layers.Add(name="all_pitches_add")([features, x])
 
 
 def build_reconstructor(config: ModelConfig, bins: int) -> keras.Model:
