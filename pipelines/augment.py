@@ -49,6 +49,10 @@ LONGEST_RESPONSE = 16000
 """Samples of a room response that are used: what comes later than a second is too faint to matter."""
 NOISE_RANGE_DB = 40.0
 """Added noise lies between the loudest allowed level and this far below it."""
+NOISE_STEEPEST_DB = 6.0
+"""How much an octave of added noise may lie below the one before it: 0 is white noise, 3 pink, 6 brown."""
+NOISE_FLAT_HZ = 40.0
+"""Below this added noise rises no further."""
 
 
 def build_augment(
@@ -78,7 +82,7 @@ def build_augment(
         if config.equalizer_db:
             waveform = equalize(waveform, seeds[1], config.equalizer_db, sample_rate)
         if config.noise_db:
-            waveform = add_noise(waveform, seeds[2], config.noise_db)
+            waveform = add_noise(waveform, seeds[2], config.noise_db, sample_rate)
         if config.gain_db:
             waveform *= decibels(uniform(seeds[3], -config.gain_db, config.gain_db))
         return waveform
@@ -116,14 +120,21 @@ def equalize(waveform: tf.Tensor, seed: tf.Tensor, reach_db: float, sample_rate:
     return tf.signal.irfft(spectrum, [samples])
 
 
-def add_noise(waveform: tf.Tensor, seed: tf.Tensor, loudest_db: float) -> tf.Tensor:
-    """White noise at a random level below the waveform's own (root mean square)."""
+def add_noise(
+    waveform: tf.Tensor, seed: tf.Tensor, loudest_db: float, sample_rate: int
+) -> tf.Tensor:
+    """Noise at a random level below the waveform's own (root mean square), of a random colour from white to brown."""
     import tensorflow as tf
 
-    level_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
+    level_seed, noise_seed, colour_seed = tf.unstack(tf.random.split(seed, 3))
     level = decibels(uniform(level_seed, loudest_db - NOISE_RANGE_DB, loudest_db))
-    noise = tf.random.stateless_normal(tf.shape(waveform), noise_seed)
-    return waveform + noise * level * tf.sqrt(tf.reduce_mean(waveform**2))
+    samples = waveform.shape[0]
+    hz = np.maximum(np.fft.rfftfreq(samples, 1.0 / sample_rate), NOISE_FLAT_HZ)
+    octaves = np.log2(hz / NOISE_FLAT_HZ).astype(np.float32)
+    slope = decibels(-octaves * uniform(colour_seed, 0.0, NOISE_STEEPEST_DB))
+    white = tf.random.stateless_normal([samples], noise_seed)
+    noise = tf.signal.irfft(tf.signal.rfft(white) * tf.cast(slope, tf.complex64), [samples])
+    return waveform + noise * level * rms(waveform) / rms(noise)
 
 
 def reverberate(
@@ -152,6 +163,13 @@ def uniform(seed: tf.Tensor, low: float, high: float) -> tf.Tensor:
     import tensorflow as tf
 
     return tf.random.stateless_uniform([], seed, low, high)
+
+
+def rms(waveform: tf.Tensor) -> tf.Tensor:
+    """The waveform's root mean square."""
+    import tensorflow as tf
+
+    return tf.sqrt(tf.reduce_mean(waveform**2))
 
 
 def decibels(value: tf.Tensor) -> tf.Tensor:

@@ -48,10 +48,25 @@ def test_noise_is_as_loud_as_it_says() -> None:
     levels = []
     for number in range(40):
         seed = tf.constant([number, 0], tf.int32)
-        noisy = add_noise(tf.constant(waveform), seed, -20.0).numpy()
+        noisy = add_noise(tf.constant(waveform), seed, -20.0, RATE).numpy()
         levels.append(_level_db(noisy - waveform) - _level_db(waveform))
     assert -60.1 < min(levels) < -50.0
     assert -30.0 < max(levels) < -19.9
+
+
+def test_noise_is_of_all_colours_from_white_to_brown() -> None:
+    waveform = tf.constant(_music())
+    slopes = []
+    for number in range(40):
+        noise = add_noise(waveform, tf.constant([number, 0], tf.int32), -20.0, RATE) - waveform
+        power = np.abs(np.fft.rfft(noise)) ** 2
+        hz = np.fft.rfftfreq(len(noise), 1.0 / RATE)
+        octaves = [
+            power[(hz >= low) & (hz < 2 * low)].mean() for low in (125, 250, 500, 1000, 2000)
+        ]
+        slopes.append(np.polyfit(np.arange(5), 10.0 * np.log10(octaves), 1)[0])
+    assert -6.6 < min(slopes) < -4.8
+    assert -1.2 < max(slopes) < 0.6
 
 
 def test_a_room_is_plain_convolution() -> None:

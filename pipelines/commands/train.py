@@ -85,7 +85,9 @@ _EQUALIZER = flags.DEFINE_float(
     "augment_equalizer_db", 0.0, "Random gain of frequency bands, within +- this."
 )
 _NOISE = flags.DEFINE_float(
-    "augment_noise_db", 0.0, "Loudest added noise, relative to the window; 0 for none."
+    "augment_noise_db",
+    0.0,
+    "Loudest added noise, of a colour from white to brown, relative to the window; 0 for none.",
 )
 _REVERB = flags.DEFINE_float(
     "augment_reverb", 0.0, "Share of windows that a room response is put on."
