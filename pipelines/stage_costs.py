@@ -24,6 +24,7 @@ def stage_costs(
     import tensorflow as tf
 
     from tfamt.audio import SAMPLE_RATE, read_blocks
+    from tfamt.backends import fast_here
     from tfamt.decoding import NoteDecoder
     from tfamt.frames import FrameGrid
     from tfamt.midi import write_midi
@@ -34,7 +35,8 @@ def stage_costs(
     grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
     inference = config.inference
     frontend = tf.function(build_frontend(config.spectrogram))
-    network = tf.function(lambda spectrogram: model(spectrogram, training=False))
+    fast = fast_here(model)
+    network = tf.function(lambda spectrogram: fast(spectrogram, training=False))
     network(frontend(tf.zeros([1, inference.window_frames * grid.hop])))
     costs = dict.fromkeys(("decoding audio", "front-end", "network", "notes", "writing"), 0.0)
     samples = 0

@@ -10,8 +10,11 @@ import pytest
 
 from tests.processes import command
 from tfamt.audio import read
+from tfamt.backends import keras_backend
 from tfamt.errors import InputError
 from tfamt.labels import read_labels
+from tfamt.model import build_model
+from tfamt.presets import preset
 from tfamt.transcription import Transcriber
 
 
@@ -54,3 +57,18 @@ def test_the_command_takes_a_backend(root: Path, tmp_path: Path) -> None:
 def test_an_unknown_backend_is_named() -> None:
     with pytest.raises(InputError, match="must be one of tensorflow, openvino. Received: 'gpu'"):
         Transcriber.load(backend="gpu")
+
+
+def test_in_training_a_backend_follows_the_weights() -> None:
+    config = preset("tiny")
+    model = build_model(config).get_layer("transcriber")
+    samples = config.inference.window_frames * config.spectrogram.hop
+    window = np.random.default_rng(0).normal(size=(1, samples)).astype(np.float32)
+    following = keras_backend(config, model, in_training=True)
+    kept = keras_backend(config, model)
+    before, at_first = following(window)["pianoroll"], kept(window)["pianoroll"]
+    np.testing.assert_allclose(at_first, before, rtol=0, atol=1e-5)
+    kernel, bias = model.get_layer("pianoroll").get_weights()
+    model.get_layer("pianoroll").set_weights([0 * kernel, 0 * bias])
+    assert (following(window)["pianoroll"] == 0.5).all()
+    np.testing.assert_array_equal(kept(window)["pianoroll"], at_first)

@@ -141,8 +141,10 @@ def test_silence_is_defined() -> None:
         ).all()
 
 
-def test_lstm_equals_plain_numpy() -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_lstm_equals_plain_numpy(compiled: bool) -> None:
     layer = BidirectionalLSTM(3)
+    layer.compiled = compiled
     inputs = np.random.default_rng(2).normal(size=(2, 5, 4)).astype(np.float32)
     ours = layer(inputs).numpy()
     kernel, recurrent, bias, recurrent_bias = (weight.numpy() for weight in layer.weights)

@@ -30,7 +30,7 @@ backend can tell.
 """
 
 
-def keras_backend(config: Config, model: keras.Model) -> Backend:
+def keras_backend(config: Config, model: keras.Model, *, in_training: bool = False) -> Backend:
     """Runs a model in this process, on a CPU one window at a time.
 
     There, a batch is no faster, and its size would change the last bits of what comes out: convolutions are computed in
@@ -39,19 +39,24 @@ def keras_backend(config: Config, model: keras.Model) -> Backend:
     Args:
       config: of the model.
       model: U-net 1 with its heads: spectrogram -> {head: roll}.
+      in_training: the backend follows later changes of the model's weights; otherwise it keeps those of now, which is
+        faster.
     """
     import tensorflow as tf
 
     from tfamt.model import build_frontend
 
-    frontend = build_frontend(config.spectrogram)
+    frontend, network = (
+        build_frontend(config.spectrogram),
+        model if in_training else fast_here(model),
+    )
     samples = config.inference.window_frames * config.spectrogram.hop
     together = bool(tf.config.list_physical_devices("GPU"))
 
     @tf.function(input_signature=[tf.TensorSpec([None if together else 1, samples], tf.float32)])
     def infer(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         spectrogram = frontend(waveform)
-        return {"spectrogram": spectrogram, **model(spectrogram, training=False)}
+        return {"spectrogram": spectrogram, **network(spectrogram, training=False)}
 
     def backend(waveform: Array) -> dict[str, Array]:
         batches = [waveform] if together else np.split(waveform, len(waveform))
@@ -59,6 +64,18 @@ def keras_backend(config: Config, model: keras.Model) -> Backend:
         return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
 
     return backend
+
+
+def fast_here(model: keras.Model) -> keras.Model:
+    """What `model` does at inference, in less time, for this process only: its recurrence is compiled by XLA."""
+    from tfamt.folding import without_norms
+    from tfamt.layers.lstm import BidirectionalLSTM
+
+    fast = without_norms(model)
+    for layer in fast.layers:
+        if isinstance(layer, BidirectionalLSTM):
+            layer.compiled = True
+    return fast
 
 
 def openvino_backend(config: Config, model: keras.Model) -> Backend:

@@ -14,6 +14,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfamt.audio_files import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from tfamt.config import Config
+from tfamt.folding import without_norms
 from tfamt.frames import FrameGrid
 from tfamt.level import QUIETEST, STRETCH, TARGET
 from tfamt.loggers import quiet
@@ -44,7 +45,8 @@ class ServingModule(tf.Module):
     def __init__(self, config: Config, joint: keras.Model):
         super().__init__(name="tfamt")
         rate = config.spectrogram.sample_rate
-        transcribe = frozen(waveform_function(config, joint.get_layer("transcriber")))
+        transcriber = without_norms(joint.get_layer("transcriber"))
+        transcribe = frozen(waveform_function(config, transcriber))
         waveform = tf.TensorSpec([None, None], tf.float32, "waveform")
         strings = tf.TensorSpec([None], tf.string)
         config_text = config.to_json()
@@ -67,8 +69,7 @@ class ServingModule(tf.Module):
             "config": describe,
         }
         if config.spectrogram.levelled:
-            as_it_is = waveform_function(config, joint.get_layer("transcriber"), whole=False)
-            hear_window = frozen(as_it_is)
+            hear_window = frozen(waveform_function(config, transcriber, whole=False))
 
             @tf.function(input_signature=[waveform])
             def windows(waveform: tf.Tensor) -> Outputs:

@@ -280,7 +280,8 @@ def _validation(config: Config, stored: list[Stored]) -> Any:
     chosen = first_minutes(stored, _VALIDATION_MINUTES.value)
     # A model of its own: the one in training keeps its weights while their averages are tried.
     model = build_model(config)
-    transcriber = Transcriber(config, keras_backend(config, model.get_layer("transcriber")))
+    backend = keras_backend(config, model.get_layer("transcriber"), in_training=True)
+    transcriber = Transcriber(config, backend)
 
     excerpt = first_window(config, chosen[0])
 

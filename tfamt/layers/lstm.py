@@ -20,11 +20,15 @@ class BidirectionalLSTM(keras.layers.Layer):
 
     In training the gradient is worked out by hand: TensorFlow's own, of a loop, adds up an array of the size of all
     frames once for each frame.
+
+    With `compiled` set, the loop is one operation of XLA at inference, in half of the time. A graph that leaves the
+    process must not hold one.
     """
 
     def __init__(self, units: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.units = units
+        self.compiled = False
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         features = input_shape[-1]
@@ -52,6 +56,8 @@ class BidirectionalLSTM(keras.layers.Layer):
         recurrent_kernel = tf.convert_to_tensor(self.recurrent_kernel)
         if training:
             hidden = _trainable_recurrence(projected, recurrent_kernel)
+        elif self.compiled:
+            hidden = _compiled_recurrence(projected, recurrent_kernel)
         else:
             hidden, _ = _recurrence(projected, recurrent_kernel, keep_cells=False)
         hidden = tf.transpose(hidden, [1, 2, 0, 3])
@@ -96,6 +102,13 @@ def _recurrence(
         lambda frame, *_: frame < frames, step, (0, zeros, zeros, kept), maximum_iterations=frames
     )
     return kept[0].stack(), kept[1].stack() if keep_cells else None
+
+
+@tf.function(jit_compile=True)
+def _compiled_recurrence(projected: tf.Tensor, recurrent_kernel: tf.Tensor) -> tf.Tensor:
+    """Hidden states of `_recurrence`."""
+    hidden, _ = _recurrence(projected, recurrent_kernel, keep_cells=False)
+    return hidden
 
 
 @tf.custom_gradient

@@ -12,6 +12,9 @@ from tfamt.layers.normalization import BatchNormalization
 LEAK = 0.01
 """Slope of LeakyReLU below 0."""
 
+NORM = "_norm"
+"""Ends the name of a batch normalisation; before it stands the name of the convolution that it follows."""
+
 _OUTPUT_GAIN = 4.0
 """How much more than PyTorch's default the U-net's last convolution puts out before training.
 
@@ -161,7 +164,7 @@ def dilated_residual(x: Any, dilation: int, name: str) -> Any:
     # With a scale of 0 the first steps are those of a network without it (Goyal et al., "Accurate, Large Minibatch
     # SGD", 2017, section 5.1): otherwise it takes hundreds of them to get as far.
     further = BatchNormalization(
-        momentum=0.9, epsilon=1e-5, gamma_initializer="zeros", name=f"{name}_norm"
+        momentum=0.9, epsilon=1e-5, gamma_initializer="zeros", name=f"{name}{NORM}"
     )(further)
     x = keras.layers.Add(name=f"{name}_add")([x, further])
     return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)
@@ -170,5 +173,5 @@ def dilated_residual(x: Any, dilation: int, name: str) -> Any:
 def conv_norm(x: Any, filters: int, name: str, size: int | tuple[int, int] = 3) -> Any:
     """Convolution, batch normalisation, LeakyReLU: the U-net's unit."""
     x = _conv(filters, size, name)(x)
-    x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
+    x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}{NORM}")(x)
     return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)
