@@ -212,8 +212,8 @@ def _evaluate(run: Run, settings: Settings) -> None:
         if split == "validation":
             chosen = first_minutes(stored, settings.tuning_minutes)
             tuned_on = [heard[item.entry.recording] for item in chosen]
-            trials = tune(config, tuned_on, _TUNED_FOR)
-            atomic_write(run.tuning, trials_as_json(trials, _TUNED_FOR, tuned_on))
+            trials = tune(config, tuned_on, [_TUNED_FOR])
+            atomic_write(run.tuning, trials_as_json(trials, [_TUNED_FOR], tuned_on))
             tuned = dataclasses.replace(config, decoding=best_of(trials).decoding)
     _write_evaluation(run, "test_tuned", heard, tuned, source)
 

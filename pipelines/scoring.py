@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -156,10 +156,13 @@ def evaluate(
     return Evaluation(pieces, source, pooled), notes
 
 
-def f1_decoded(metric: str, heard: Heard, config: Config, decoding: DecodingConfig) -> float:
-    """A figure (`tfamt.evaluation.f1`) of the first pass, decoded in another way than the config's."""
+def f1_decoded(
+    metrics: Sequence[str], heard: Heard, config: Config, decoding: DecodingConfig
+) -> float:
+    """The mean of figures (`tfamt.evaluation.f1`) of the first pass, decoded in another way than the config's."""
     grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
-    return f1(metric, heard.reference, decode(heard.rolls, decoding, grid))
+    estimate = decode(heard.rolls, decoding, grid)
+    return float(np.mean([f1(metric, heard.reference, estimate) for metric in metrics]))
 
 
 def _precision(heard: Heard, output: str, grid: FrameGrid) -> PrecisionCounts:

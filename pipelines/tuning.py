@@ -37,7 +37,7 @@ class Trial:
 def tune(
     config: Config,
     heard: Sequence[Heard],
-    metric: str,
+    metrics: Sequence[str],
     progress: Callable[[Trial], None] = lambda _: None,
 ) -> list[Trial]:
     """Changes one field after the other to its best value until none gets better.
@@ -45,7 +45,7 @@ def tune(
     Args:
       config: of the model; its decoding is where the search begins.
       heard: what the model makes of the recordings.
-      metric: figure (`tfamt.evaluation.f1`) whose mean over recordings is to be large.
+      metrics: figures (`tfamt.evaluation.f1`) whose mean, over them and over recordings, is to be large.
       progress: is told of every trial.
 
     Returns:
@@ -55,7 +55,7 @@ def tune(
 
     def attempt(decoding: DecodingConfig) -> Trial:
         if decoding not in tried:
-            scores = [f1_decoded(metric, item, config, decoding) for item in heard]
+            scores = [f1_decoded(metrics, item, config, decoding) for item in heard]
             tried[decoding] = Trial(decoding, float(np.mean(scores)))
             progress(tried[decoding])
         return tried[decoding]
@@ -78,12 +78,12 @@ def best_of(trials: Sequence[Trial]) -> Trial:
     return max(trials, key=lambda trial: trial.score)
 
 
-def trials_as_json(trials: Sequence[Trial], metric: str, heard: Sequence[Heard]) -> str:
+def trials_as_json(trials: Sequence[Trial], metrics: Sequence[str], heard: Sequence[Heard]) -> str:
     """The best decoding under "decoding", what it was chosen by and on, and all trials."""
     best = best_of(trials)
     content = {
         "decoding": dataclasses.asdict(best.decoding),
-        "metric": metric,
+        "metrics": [*metrics],
         "score": best.score,
         "recordings": [item.recording for item in heard],
         "trials": [

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.scoring import Heard, evaluate, hear, score_heard
+from pipelines.scoring import Heard, evaluate, f1_decoded, hear, score_heard
 from pipelines.tuning import CANDIDATES, best_of, fields_of, tune
 from pipelines.windows import load_index
 from tests.processes import command
@@ -124,7 +124,7 @@ def test_tuning_finds_the_threshold_that_separates() -> None:
     # Notes at 0.3 over a floor of false alarms at 0.2, and one frame of 0.4 here and there.
     roll = np.maximum(0.3 * rolls_of(notes), 0.2 * rolls_of(piece(5)))
     roll[::16, 3] = 0.4
-    trials = tune(config, [heard_of(notes, pianoroll=roll)], "note_f1")
+    trials = tune(config, [heard_of(notes, pianoroll=roll)], ["note_f1"])
     assert trials[0].decoding == config.decoding and trials[0].score == 0.0
     best = best_of(trials)
     assert best.score == 1.0
@@ -136,6 +136,16 @@ def test_tuning_finds_the_threshold_that_separates() -> None:
         model=ModelConfig(heads=("pianoroll", "onset")), decoding=DecodingConfig(method="onsets")
     )
     assert set(CANDIDATES) - {*fields_of(onsets)} == {"offsets"}
+
+
+def test_several_figures_count_alike() -> None:
+    notes = piece(4)
+    heard = heard_of(notes, pianoroll=rolls_of(notes.select(notes.onset < 2.0)))
+    decoding = Config().decoding
+    each = [f1_decoded([name], heard, Config(), decoding) for name in ("note_f1", "frame_f1")]
+    assert each[0] != each[1]
+    both = f1_decoded(["note_f1", "frame_f1"], heard, Config(), decoding)
+    assert both == pytest.approx(sum(each) / 2)
 
 
 def test_velocity_is_scored_where_model_and_labels_have_it() -> None:
@@ -163,13 +173,14 @@ def test_evaluate_and_tune_commands(place: Path, root: Path) -> None:
         "tune",
         *model,
         "--metric=frame_f1",
+        "--metric=note_f1",
         f"--output={out}/d.json",
         f"--output_weights={out}/w.npz",
         root=root,
     )
     assert (done.returncode, done.stderr) == (0, "")
     tuned = json.loads((out / "d.json").read_text())
-    assert done.stdout.splitlines()[0] == "tiny: tuning frame_f1 on 2 recordings"
+    assert done.stdout.splitlines()[0] == "tiny: tuning frame_f1 + note_f1 on 2 recordings"
     assert tuned["score"] == max(trial["score"] for trial in tuned["trials"]) > 0
     config, arrays = load_weights(out / "w.npz")
     assert config.decoding == DecodingConfig(**tuned["decoding"])
@@ -185,7 +196,8 @@ def test_evaluate_and_tune_commands(place: Path, root: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "second-pass piano roll:" in done.stdout and "labels shifted:" in done.stdout
     evaluation = read_evaluation(out / "e.json")
-    assert evaluation.summary.mean["frame_f1"] == pytest.approx(tuned["score"])
+    mean = evaluation.summary.mean
+    assert (mean["frame_f1"] + mean["note_f1"]) / 2 == pytest.approx(tuned["score"])
     assert evaluation.source["decoding"] == tuned["decoding"]
     assert (evaluation.source["split"], evaluation.source["model"]) == ("validation", "tiny")
     with (out / "e.csv").open() as file:

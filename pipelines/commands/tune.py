@@ -28,8 +28,11 @@ _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file, instead of --run.
 _DATA = flags.DEFINE_list("data", None, "Folders of prepared data sets, parted by commas.")
 _SPLIT = flags.DEFINE_string("split", "validation", "Never test.")
 _MINUTES = flags.DEFINE_float("minutes", 30.0, "Audio to tune on, of each group in turns.", 0.0)
-_METRIC = flags.DEFINE_enum(
-    "metric", "note_f1", ["note_f1", "note_offset_f1", "frame_f1"], "What is to be large."
+_METRIC = flags.DEFINE_multi_enum(
+    "metric",
+    ["note_f1"],
+    ["note_f1", "note_offset_f1", "frame_f1"],
+    "What is to be large; given several times, the mean of all.",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "File to write the decoding config to (JSON).")
 _OUTPUT_WEIGHTS = flags.DEFINE_string("output_weights", None, "File to write weights with it to.")
@@ -74,7 +77,8 @@ def _tune() -> None:
     config, model = load_transcriber(weights)
     transcriber = Transcriber(config, keras_backend(config, model))
     heard = [hear(transcriber, item) for item in chosen]
-    print(f"{config.name}: tuning {_METRIC.value} on {len(heard)} recordings", flush=True)
+    figures = " + ".join(_METRIC.value)
+    print(f"{config.name}: tuning {figures} on {len(heard)} recordings", flush=True)
     trials = tune(config, heard, _METRIC.value, _print_trial)
     best = best_of(trials)
     print(f"best: {best.score:.4f}, before: {trials[0].score:.4f}")
