@@ -58,9 +58,10 @@ def test_onset_between_frames() -> None:
     # A triangle of half-width 1.5 frames around frame 2.25.
     onset = roll(k39=[0.0, 1 - 1.25 / 1.5, 1 - 0.25 / 1.5, 1 - 0.75 / 1.5, 0.0, 0.0])
     frames = roll(k39=[0.0, 0.0, 1.0, 1.0, 0.0, 0.0])
-    velocity = roll(k39=[0.0, 0.5, 100 / 127, 0.5, 0.0, 0.0])
+    velocity = roll(k39=[0.0, 90 / 127, 100 / 127, 96 / 127, 0.0, 0.0])
     notes = decode({"pianoroll": frames, "onset": onset, "velocity": velocity}, ONSETS, GRID)
-    assert rows(notes) == [(0.225, 0.4, 60, 100)]
+    # The onset weighs velocities by 1 to 5 to 3: (90 + 500 + 288) / 9.
+    assert rows(notes) == [(0.225, 0.4, 60, 98)]
 
 
 def test_onset_without_sounding_frames_is_one_frame_long() -> None:

@@ -55,7 +55,8 @@ class NoteDecoder:
 
     - "edges" (Cheuk et al., ICPR 2020): the first frame at or above the threshold after one below it.
     - "onsets": a local maximum of the onset roll at or above its threshold, placed between frames by its
-      neighbours. A new stroke of a sounding key ends the note before it.
+      neighbours; its velocity is the mean of the three frames, weighted by the onset roll. A new stroke of a sounding
+      key ends the note before it.
 
     In both a note ends where the piano roll falls below its threshold, and is given one frame later; or, with
     `DecodingConfig.offsets` "likeliest", where it most likely does (`tfamt.offsets`), given when that is known.
@@ -146,16 +147,23 @@ class NoteDecoder:
 
     def _note_at(self, key: int, index: int) -> _OpenNote:
         frame = self._first + index
-        velocity = DEFAULT_VELOCITY
-        if "velocity" in self._rolls:
-            velocity = int(np.clip(round(float(self._rolls["velocity"][index, key]) * 127), 1, 127))
         if self.config.method == "edges":
+            strength = float(self._rolls["pianoroll"][index, key])
             return _OpenNote(
-                frame, float(frame), float(self._rolls["pianoroll"][index, key]), velocity
+                frame, float(frame), strength, self._velocity(key, slice(index, index + 1))
             )
-        before, peak, after = (float(p) for p in self._rolls["onset"][index - 1 : index + 2, key])
+        around = slice(index - 1, index + 2)
+        before, peak, after = (float(p) for p in self._rolls["onset"][around, key])
         position = max(frame + peak_offset(before, peak, after), 0.0)
+        velocity = self._velocity(key, around, self._rolls["onset"][around, key])
         return _OpenNote(frame, position, peak, velocity)
+
+    def _velocity(self, key: int, frames: slice, weights: Roll | None = None) -> int:
+        """The MIDI velocity that these frames of the buffer tell, on the average."""
+        if "velocity" not in self._rolls:
+            return DEFAULT_VELOCITY
+        heard = float(np.average(self._rolls["velocity"][frames, key], weights=weights))
+        return int(np.clip(round(heard * 127), 1, 127))
 
     def _too_close(self, previous: _OpenNote, note: _OpenNote) -> bool:
         gap = float(self.grid.time_of(note.position - previous.position))
@@ -203,8 +211,13 @@ class NoteDecoder:
     def _likeliest_end(self, note: _OpenNote, latest: float) -> float:
         first = note.frame + 1
         heard = np.concatenate([np.zeros((0, 2), np.float32), *note.heard])
-        frame = float(self.grid.time_of(1.0))
-        end = first + likeliest_end(heard[:, 0], heard[:, 1], first - note.position, frame)
+        end = first + likeliest_end(
+            heard[:, 0],
+            heard[:, 1],
+            self.config.pianoroll_threshold,
+            first - note.position,
+            float(self.grid.time_of(1.0)),
+        )
         return min(max(end, note.position + 1.0), latest)
 
     def _close(self, key: int, position: float) -> list[Row]:
