@@ -20,16 +20,17 @@ NEED_SOUNDFONTS = (
 )
 
 
-def find_midi(root: str, split: str) -> tuple[list[Recording], list[LeftOut]]:
-    """Recordings without a piano yet."""
+def find_midi(root: str, split: str | None) -> tuple[list[Recording], list[LeftOut]]:
+    """Recordings without a piano yet: of one split, or of all that MAESTRO's table tells; without a table, of one."""
     sources = find_sources(root)
     if any(source.name.name.startswith("maestro-v") for source in sources):
-        return _find_maestro(root)
+        found, left_out = _find_maestro(root)
+        return [item for item in found if split in (None, item.split)], left_out
     midi = [source for source in sources if source.suffix in maestro.MIDI_SUFFIXES]
     return [
         Recording(
             id=_id(root, source),
-            split=split,
+            split=split or "train",
             piece=source.stem,
             group="",
             audio=source,

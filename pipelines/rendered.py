@@ -113,7 +113,7 @@ def read(
     soundfonts: Sequence[str],
     *,
     seed: int = 0,
-    split: str = "train",
+    split: str | None = None,
     validation_soundfonts: Sequence[str] = (),
     rooms: str | None = None,
     variations: Variations | None = None,
@@ -125,7 +125,8 @@ def read(
       midi: folder of MIDI files, or of MAESTRO (whose table then tells the splits), or an archive of these.
       soundfonts: SoundFont files, or folders of them, with a piano as program 0.
       seed: of everything random.
-      split: of all recordings, if there is no table that tells.
+      split: the only one to take where a table tells the splits, by default all; without a table that of all
+        recordings, by default train.
       validation_soundfonts: files or folders likewise, taken for validation and test only, even if they are among
         `soundfonts`; without any, all splits take all SoundFonts.
       rooms: folder of room responses; see `pipelines.room`.

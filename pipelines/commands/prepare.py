@@ -75,7 +75,10 @@ _VALIDATION_SOUNDFONTS = flags.DEFINE_list(
     "validation_soundfonts", [], "rendered: SoundFonts for validation and test only."
 )
 _SPLIT = flags.DEFINE_enum(
-    "split", "train", ("train", "validation", "test"), "rendered: split of MIDI without a table."
+    "split",
+    None,
+    ("train", "validation", "test"),
+    "rendered: the only split to take of MAESTRO; the split of MIDI without a table. Default: all; train.",
 )
 _PIECES = flags.DEFINE_integer(
     "pieces", None, "rendered: how many MIDI files of each split. Default: all."
