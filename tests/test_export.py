@@ -142,7 +142,7 @@ def test_a_reconstructor_makes_one_signature_more(paper: Path, paper_export: Exp
 def test_recordings_of_any_level_are_heard_alike(tmp_path: Path) -> None:
     # All that only heads by pitch have, as well.
     smaller = replace(
-        preset("piano"),
+        preset("by_pitch"),
         "model",
         channels=(4, 8),
         harmonics=(1.0, 2.0),

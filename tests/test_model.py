@@ -199,7 +199,7 @@ def test_frontend_equals_the_authors_input(shared_dir: Path) -> None:
 def test_the_view_of_all_pitches_begins_as_nothing_and_then_sees_every_pitch() -> None:
     """What a key's features are may then depend on any other key, seconds away."""
     smaller = replace(
-        preset("piano"),
+        preset("by_pitch"),
         "model",
         channels=(4, 8),
         harmonics=(1.0,),

@@ -1,8 +1,9 @@
-"""Named configs: the paper's systems, the shipped model's, and a tiny one for tests."""
+"""Named configs: the paper's systems, the shipped model's, one with heads shared by all pitches, a tiny one."""
 
 from __future__ import annotations
 
 from tfamt.config import (
+    HEADS,
     Config,
     DecodingConfig,
     InferenceConfig,
@@ -44,6 +45,32 @@ PRESETS = {
         ),
         Config(
             name="piano",
+            spectrogram=SpectrogramConfig(scaling="level"),
+            model=ModelConfig(
+                full_skip=True,
+                features=4,
+                feature_activation="leaky_relu",
+                heads=HEADS,
+                reconstruction=False,
+            ),
+            loss=LossConfig(onset=4.0, offset=0.5, velocity=2.0),
+            training=TrainingConfig(
+                batch_size=4,
+                window_frames=200,
+                learning_rate=1e-3,
+                decay_rate=1.0,
+                warmup_steps=200,
+                ema=0.999,
+            ),
+            decoding=DecodingConfig(
+                method="onsets",
+                onset_threshold=0.3,
+                pianoroll_threshold=0.2,
+                offsets="likeliest",
+            ),
+        ),
+        Config(
+            name="by_pitch",
             spectrogram=SpectrogramConfig(
                 kind="cqt", bins=176, low_hz=27.5, filter_scale=0.5, scaling="peak", range_db=160.0
             ),
@@ -53,7 +80,7 @@ PRESETS = {
                 feature_activation="leaky_relu",
                 context="conv",
                 context_units=24,
-                heads=("pianoroll", "onset", "offset", "velocity"),
+                heads=HEADS,
                 heads_by="pitch",
                 reconstruction=False,
             ),
