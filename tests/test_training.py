@@ -60,6 +60,23 @@ def test_cosine_with_warm_up() -> None:
     assert float(rate(4)) == pytest.approx(0.5 * 0.5 * (1 + np.cos(0.04 * np.pi)))
 
 
+def test_a_cool_down_at_the_end() -> None:
+    rate = Schedule(
+        TrainingConfig(
+            steps=100,
+            learning_rate=2.0,
+            schedule="trapezoid",
+            cooldown_steps=16,
+            warmup_steps=4,
+        )
+    )
+    # 2 (1 - sqrt(k / 16)) from step 84 on.
+    steps = (0, 4, 84, 85, 88, 93, 100)
+    assert [float(rate(step)) for step in steps] == pytest.approx(
+        [0.5, 2.0, 2.0, 1.5, 1.0, 0.5, 0.0]
+    )
+
+
 def test_adams_first_step_moves_every_weight_by_the_learning_rate(tmp_path: Path) -> None:
     config = replace(TINY, "training", schedule="exponential", learning_rate=1e-3)
     trainer = _trainer(config, tmp_path)

@@ -255,10 +255,13 @@ class TrainingConfig:
         sees one part at a time.
       window_frames: frames per training window (640 = 20.48 s).
       learning_rate: of Adam.
-      schedule: "exponential" (x decay_rate every decay_steps, stepwise, as in the authors' code) or "cosine"
-        (to 0 at the last step).
+      schedule: "exponential" (x decay_rate every decay_steps, stepwise, as in the authors' code), "cosine" (to 0 at the
+        last step) or "trapezoid" (as it is until the last cooldown_steps, in which it falls to 0 as 1 - sqrt: a run can
+        be cooled down at any step, and gone on with from the one before; Hägele et al., "Scaling Laws and
+        Compute-Optimal Training Beyond Fixed Training Durations", 2024).
       decay_rate: exponential only.
       decay_steps: exponential only.
+      cooldown_steps: trapezoid only.
       warmup_steps: linear rise from 0.
       clip_norm: the gradients' global norm is clipped to this before they are applied.
       ema: decay of the moving average of the weights that is validated and saved; 0 for none.
@@ -273,13 +276,14 @@ class TrainingConfig:
     schedule: str = "exponential"
     decay_rate: float = 0.98
     decay_steps: int = 10_000
+    cooldown_steps: int = 1000
     warmup_steps: int = 0
     clip_norm: float = 3.0
     ema: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _one_of("training_schedule", self.schedule, ("exponential", "cosine"))
+        _one_of("training_schedule", self.schedule, ("exponential", "cosine", "trapezoid"))
         for name in (
             "steps",
             "batch_size",
@@ -288,6 +292,7 @@ class TrainingConfig:
             "learning_rate",
             "decay_rate",
             "decay_steps",
+            "cooldown_steps",
             "clip_norm",
         ):
             _positive(f"training_{name}", getattr(self, name))

@@ -24,6 +24,9 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         position = tf.cast(step, tf.float32)
         if c.schedule == "exponential":
             factor = c.decay_rate ** tf.floor(position / c.decay_steps)
+        elif c.schedule == "trapezoid":
+            cooled = (position - (c.steps - c.cooldown_steps)) / c.cooldown_steps
+            factor = 1.0 - tf.sqrt(tf.clip_by_value(cooled, 0.0, 1.0))
         else:
             progress = tf.minimum(position / c.steps, 1.0)
             factor = 0.5 * (1.0 + tf.cos(np.pi * progress))
