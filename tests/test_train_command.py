@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.commands.train import _recordings
 from tests.processes import command
+from tests.test_windows import _recording, write_prepared
+from tfamt.errors import InputError
 from tfamt.weights import load_weights
 
 
@@ -80,3 +83,22 @@ def test_a_flagfile_may_ask_for_help(tmp_path: Path) -> None:
     done = run("--flagfile=a.txt", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "--training_steps" in done.stdout and done.stdout.startswith("Trains")
+
+
+def test_data_sets_may_be_named_twice_or_hold_one_split(tmp_path: Path) -> None:
+    both, other = tmp_path / "both", tmp_path / "other"
+    for folder, shards in ((both, [[_recording(0)], [_recording(1)]]), (other, [[_recording(2)]])):
+        folder.mkdir()
+        write_prepared(folder, shards)
+    for path in [*both.glob("train-00001*"), *other.glob("train-*")]:
+        path.rename(path.with_name(path.name.replace("train", "validation")))
+    a, b = str(both), str(other)
+    to_train_on, validation = _recordings([a, a, b])
+    assert [item.entry.recording for item in to_train_on] == ["r0", "r0"]
+    assert [Path(item.shard).parent.name for item in validation] == ["both", "other"]
+    with pytest.raises(InputError, match="no recording of the split 'train' in .*other"):
+        _recordings([b])
+    for path in other.glob("validation-*"):
+        path.unlink()
+    with pytest.raises(InputError, match="other: holds no recording of the split 'train'"):
+        _recordings([a, b])

@@ -131,21 +131,14 @@ def train(
     from pipelines.integrity import leave_out_damaged, readable
     from pipelines.progress import Progress
     from pipelines.training_input import training_input
-    from pipelines.windows import load_index
     from tfamt.distribution import share_of
     from tfamt.tensorboard import profiled, write_config
     from tfamt.training import NonFiniteLossError, StoppedError, Trainer
 
     share = share_of(strategy)
     _settle(config, run_dir, folders, keep=share.is_chief)
-    stored = leave_out_damaged(
-        [item for folder in folders for item in load_index(folder, "train")],
-        _MAX_BAD_RECORDS.value,
-        report=_warn,
-    )
-    validation = [
-        item for folder in folders for item in load_index(folder, "validation", required=False)
-    ]
+    to_train_on, validation = _recordings(folders)
+    stored = leave_out_damaged(to_train_on, _MAX_BAD_RECORDS.value, report=_warn)
     validate = _validation(config, validation)
     augment = _augment(config)
     trainer = Trainer(config, run_dir, strategy)
@@ -191,6 +184,25 @@ def train(
     if share.count > 1:
         print(f"worker {share.index} of {share.count}: weights {trainer.checksum()}", flush=True)
     return 0
+
+
+def _recordings(folders: list[str]) -> tuple[list[Stored], list[Stored]]:
+    """What there is to train on, and to validate on, in all data sets; each must hold something for either.
+
+    A data set that is named several times is trained on as often, but validated on once.
+    """
+    from pipelines.windows import load_index
+
+    to_train_on: list[Stored] = []
+    held_out = {folder: load_index(folder, "validation", required=False) for folder in folders}
+    for folder in folders:
+        to_train_on += load_index(folder, "train", required=not held_out[folder])
+    if not to_train_on:
+        raise InputError(
+            f"there is no recording of the split 'train' in {', '.join(folders)}",
+            fix="Prepare a data set that has some (bin/prepare --describe tells what one holds).",
+        )
+    return to_train_on, [item for items in held_out.values() for item in items]
 
 
 def _steps_to_profile() -> tuple[int, int] | None:
