@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tfamt.config import Config
 from tfamt.errors import InputError
+from tfamt.loggers import quiet_native
 
 if TYPE_CHECKING:
     import keras
@@ -57,6 +58,10 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
     def infer(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         spectrogram = frontend(waveform)
         return {"spectrogram": spectrogram, **network(spectrogram, training=False)}
+
+    # Compiles what would be compiled with the first window.
+    with quiet_native():
+        infer(tf.zeros([1, samples]))
 
     def backend(waveform: Array) -> dict[str, Array]:
         batches = [waveform] if together else np.split(waveform, len(waveform))
