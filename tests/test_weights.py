@@ -54,6 +54,21 @@ def test_names_tell_submodel_and_layer(saved: Path) -> None:
         assert stored["reconstructor/to_bins/bias"].shape == (229,)
 
 
+def test_half_the_size(saved: Path, tmp_path: Path) -> None:
+    _, arrays = load_weights(saved)
+    # Far beyond what 16 bits can hold, as a variance may be.
+    name = "transcriber/pianoroll/bias"
+    arrays = {**arrays, name: np.full_like(arrays[name], 1e6)}
+    save_weights(tmp_path / "half.npz", TINY, arrays, half=True)
+    assert (tmp_path / "half.npz").stat().st_size < 0.65 * saved.stat().st_size
+    _, rounded = load_weights(tmp_path / "half.npz")
+    for name, array in rounded.items():
+        assert array.dtype == np.float32
+        kernel = array.ndim > 1
+        np.testing.assert_allclose(array, arrays[name], rtol=2**-11 if kernel else 0, atol=1e-7)
+    assert any((rounded[name] != arrays[name]).any() for name in arrays)
+
+
 def test_weights_of_another_config(saved: Path) -> None:
     _, arrays = load_weights(saved)
     wider = build_model(replace(TINY, "model", channels=(6, 8)))

@@ -55,11 +55,11 @@ PRESETS = {
             ),
             loss=LossConfig(onset=4.0, offset=0.5, velocity=2.0),
             training=TrainingConfig(
-                batch_size=4,
+                batch_size=8,
                 window_frames=200,
                 learning_rate=1e-3,
-                decay_rate=1.0,
-                warmup_steps=200,
+                schedule="trapezoid",
+                warmup_steps=100,
                 ema=0.999,
             ),
             decoding=DecodingConfig(

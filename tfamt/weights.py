@@ -56,10 +56,24 @@ def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def save_weights(
-    path: str | os.PathLike[str], config: Config, weights: Mapping[str, NDArray[np.float32]]
+    path: str | os.PathLike[str],
+    config: Config,
+    weights: Mapping[str, NDArray[np.float32]],
+    *,
+    half: bool = False,
 ) -> None:
-    """Writes `weights` (names as `named_weights` gives them) with their config; whole or not at all."""
+    """Writes `weights` (names as `named_weights` gives them) with their config; whole or not at all.
+
+    Args:
+      path: the file.
+      config: of the model.
+      weights: by name.
+      half: kernels in 16 bits, rounded to three digits, for half the size. Biases and statistics of normalisation,
+        which may be large or tiny, stay as they are.
+    """
     text = np.frombuffer(config.to_json().encode(), np.uint8)
+    if half:
+        weights = {n: w.astype(np.float16) if w.ndim > 1 else w for n, w in weights.items()}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, config=text, **weights)
 

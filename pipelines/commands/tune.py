@@ -36,6 +36,7 @@ _METRIC = flags.DEFINE_multi_enum(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "File to write the decoding config to (JSON).")
 _OUTPUT_WEIGHTS = flags.DEFINE_string("output_weights", None, "File to write weights with it to.")
+_HALF = flags.DEFINE_bool("half", False, "Kernels of --output_weights in 16 bits: half the size.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may be replaced.")
 
 
@@ -88,7 +89,7 @@ def _tune() -> None:
     if _OUTPUT_WEIGHTS.value:
         config, arrays = load_weights(weights)
         config = dataclasses.replace(config, decoding=best.decoding)
-        save_weights(_OUTPUT_WEIGHTS.value, config, arrays)
+        save_weights(_OUTPUT_WEIGHTS.value, config, arrays, half=_HALF.value)
 
 
 def _print_trial(trial: Trial) -> None:
