@@ -104,7 +104,7 @@ def _recurrence(
     return kept[0].stack(), kept[1].stack() if keep_cells else None
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def _compiled_recurrence(projected: tf.Tensor, recurrent_kernel: tf.Tensor) -> tf.Tensor:
     """Hidden states of `_recurrence`."""
     hidden, _ = _recurrence(projected, recurrent_kernel, keep_cells=False)
