@@ -4,7 +4,7 @@ A study is a list of runs, each an arm with a seed. Runs of one seed see the sam
 the arm (`pipelines.windows.training_plan`), and are paired in comparison. Every run is trained, evaluated on the
 validation and the test split with the paper's thresholds, tuned on the validation split, and evaluated on the test
 split with the tuned decoding: what bin/train, bin/evaluate and bin/tune do. A result that is there is not made again,
-so a study goes on where it was stopped.
+so a study goes on where it was stopped, and several processes can work on one study, each on a run of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.learning_curves import read_curves, write_curves
 from pipelines.scoring import Heard, evaluate, hear
 from pipelines.tuning import best_of, trials_as_json, tune
 from pipelines.validation import first_minutes
@@ -66,10 +66,32 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Study:
+    """A study on disk.
+
+    Attributes:
+      settings: what defines it.
+      work: folder of the trainings and their logs.
+      results: folder of all that the report is written from: some megabytes that can be kept under version control,
+        so that a study goes on, run by run, on another machine.
+    """
+
+    settings: Settings
+    work: Path
+    results: Path
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs, in an order that gives complete pairs early; CQT against Mel comes last."""
+        pairs = [(preset, n) for n in range(self.settings.seeds) for preset in (WITH, WITHOUT)]
+        return [Run(self, preset, seed) for preset, seed in [*pairs, (CQT, 0)]]
+
+
+@dataclass(frozen=True)
 class Run:
     """One training with what follows from it."""
 
-    folder: Path
+    study: Study
     preset: str
     seed: int
 
@@ -81,7 +103,7 @@ class Run:
     @property
     def run_dir(self) -> Path:
         """Folder of bin/train."""
-        return self.folder / "runs" / self.name
+        return self.study.work / "runs" / self.name
 
     @property
     def weights(self) -> Path:
@@ -89,23 +111,29 @@ class Run:
         return self.run_dir / "weights.npz"
 
     @property
-    def trained(self) -> Path:
-        """Present when training has come to its end."""
-        return self.folder / "results" / f"{self.name}_trained.json"
+    def log(self) -> Path:
+        """What its training printed."""
+        return self.study.work / "logs" / f"{self.name}.log"
+
+    @property
+    def curves(self) -> Path:
+        """Its learning curves; present when training has come to its end."""
+        return self.study.results / f"{self.name}_curves.json"
 
     @property
     def tuning(self) -> Path:
         """What bin/tune writes."""
-        return self.folder / "results" / f"{self.name}_decoding.json"
+        return self.study.results / f"{self.name}_decoding.json"
 
     def evaluation(self, what: str) -> Path:
         """JSON of bin/evaluate; `what` is one of `EVALUATIONS`."""
-        return self.folder / "results" / f"{self.name}_{what}.json"
+        return self.study.results / f"{self.name}_{what}.json"
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        return all(self.evaluation(what).is_file() for what in EVALUATIONS)
+        evaluations = [self.evaluation(what) for what in EVALUATIONS]
+        return all(path.is_file() for path in (self.curves, *evaluations))
 
 
 _TUNED_FOR = "note_f1"
@@ -116,92 +144,83 @@ EVALUATIONS = {
 }
 
 
-def runs_of(folder: Path, settings: Settings) -> list[Run]:
-    """All runs, in an order that gives complete pairs early; CQT against Mel comes last."""
-    pairs = [Run(folder, preset, n) for n in range(settings.seeds) for preset in (WITH, WITHOUT)]
-    return [*pairs, Run(folder, CQT, 0)]
-
-
-def open_study(folder: Path, settings: Settings) -> int:
-    """Makes the folder of a study, or checks that it is of the same settings.
-
-    Returns:
-      A file descriptor that locks the study for as long as it is open, here or in a training started with it.
+def open_study(settings: Settings, work: Path, results: Path) -> Study:
+    """Makes the folders of a study, or checks that they are of the same settings and data.
 
     Raises:
-      InputError: it holds a study with other settings or is at work, or the data set is not prepared.
+      InputError: there is a study with other settings or data, or the data set is not prepared.
     """
     manifest = read_manifest(Path(settings.data))
-    for name in ("runs", "results", "logs"):
-        make_folder(folder / name)
-    lock = _lock(folder)
-    content = json.dumps(dataclasses.asdict(settings), indent=1) + "\n"
-    path = folder / "settings.json"
-    if path.is_file() and _without_seeds(path.read_text("utf-8")) != _without_seeds(content):
+    for folder in (work / "runs", work / "logs", results):
+        make_folder(folder)
+    # More seeds may be added. Where the data set was prepared and from which folder makes no difference.
+    _settle(results / "settings.json", dataclasses.asdict(settings), "settings", free=["seeds"])
+    _settle(results / "data.json", {"splits": manifest["splits"]}, "data")
+    return Study(settings, work, results)
+
+
+def _settle(path: Path, content: dict[str, Any], what: str, free: Sequence[str] = ()) -> None:
+    """Writes `content`, or refuses to if there is some that differs in more than the names in `free`."""
+    text = json.dumps(content, indent=1) + "\n"
+    before = path.read_text("utf-8") if path.is_file() else None
+    if before == text:
+        return
+    if before and json.loads(before) | {name: content[name] for name in free} != json.loads(text):
         raise InputError(
-            "holds a study with other settings",
-            path=folder,
-            fix="Take another --output, or the settings in its settings.json.",
+            f"holds a study with other {what}",
+            path=path.parent,
+            fix=f"Take other folders, or the {what} in its {path.name}.",
         )
-    atomic_write(path, content)
-    atomic_write(folder / "data.json", json.dumps(manifest, indent=1) + "\n")
-    return lock
+    atomic_write(path, text)
 
 
-def _lock(folder: Path) -> int:
-    """Two trainings in one run folder would spoil each other's checkpoints."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise InputError(
-            "another bin/ablation, or a training that it has left behind, is at work here",
-            path=folder,
-            fix="Wait for it or end it.",
-        ) from error
-    return descriptor
-
-
-def carry_out(run: Run, settings: Settings, lock: int, progress: Callable[[str], None]) -> None:
+def carry_out(run: Run, progress: Callable[[str], None]) -> bool:
     """Does what is left to do for a run.
 
     Args:
       run: what to do.
-      settings: of the study.
-      lock: what `open_study` gave.
       progress: is told of every stage, a line each.
+
+    Returns:
+      Whether it is done; otherwise another process is at work on it, here or a training that was left behind.
 
     Raises:
       InputError: training failed; the message names its log.
     """
-    if not run.trained.is_file():
-        progress(f"{run.name}: training")
-        _train(run, settings, lock)
-    if not run.done:
-        progress(f"{run.name}: evaluation")
-        _evaluate(run, settings)
+    # A training inherits the lock: two in one run folder would spoil each other's checkpoints.
+    with (run.study.work / "runs" / f"{run.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if not run.curves.is_file():
+            progress(f"{run.name}: training")
+            _train(run, lock.fileno())
+        if not run.done:
+            progress(f"{run.name}: evaluation")
+            _evaluate(run)
+    return True
 
 
-def _train(run: Run, settings: Settings, lock: int) -> None:
+def _train(run: Run, lock: int) -> None:
     """In a process of its own, whose memory is free afterwards."""
-    log = run.folder / "logs" / f"{run.name}.log"
-    with log.open("a", encoding="utf-8") as output:
-        command = [sys.executable, "-m", "pipelines.commands.train", *train_flags(run, settings)]
+    with run.log.open("a", encoding="utf-8") as output:
+        command = [sys.executable, "-m", "pipelines.commands.train", *train_flags(run)]
         code = subprocess.run(
             command, stdout=output, stderr=output, check=False, pass_fds=(lock,)
         ).returncode
     if code:
-        last = "".join(log.read_text("utf-8", "replace").strip().splitlines()[-1:])
-        raise InputError(f"the training of {run.name} failed: {last.rstrip('.')}", path=log)
-    atomic_write(run.trained, json.dumps({"steps": settings.steps}) + "\n")
+        last = "".join(run.log.read_text("utf-8", "replace").strip().splitlines()[-1:])
+        raise InputError(f"the training of {run.name} failed: {last.rstrip('.')}", path=run.log)
+    write_curves(read_curves(run.run_dir), run.curves)
 
 
-def _evaluate(run: Run, settings: Settings) -> None:
+def _evaluate(run: Run) -> None:
     from tfamt.backends import keras_backend
     from tfamt.transcription import Transcriber
     from tfamt.weights import load_model
 
+    settings = run.study.settings
     config, model = load_model(run.weights)
     transcriber = Transcriber(config, keras_backend(config, model))
     for split in ("validation", "test"):
@@ -224,8 +243,9 @@ def _write_evaluation(
     atomic_write(run.evaluation(what), evaluate(heard.values(), config, source)[0].to_json())
 
 
-def train_flags(run: Run, settings: Settings) -> list[str]:
+def train_flags(run: Run) -> list[str]:
     """The flags of bin/train."""
+    settings = run.study.settings
     return [
         f"--preset={run.preset}",
         f"--run_dir={run.run_dir}",
@@ -243,8 +263,3 @@ def train_flags(run: Run, settings: Settings) -> list[str]:
         "--checkpoint_seconds=120",
         *settings.train_flags,
     ]
-
-
-def _without_seeds(text: str) -> Sequence[object]:
-    """More seeds may be added to a study."""
-    return sorted((k, v) for k, v in json.loads(text).items() if k != "seeds")

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.ablation import ARMS, CQT, EVALUATIONS, WITH, WITHOUT, Run, Settings, runs_of
-from pipelines.learning_curves import Curve, read_curves, write_curves_png
+from pipelines.ablation import ARMS, CQT, EVALUATIONS, WITH, WITHOUT, Run, Study
+from pipelines.learning_curves import Curve, load_curves, write_curves_png
 from tfamt.comparison import (
     Difference,
     System,
@@ -36,7 +36,7 @@ _CURVES = {
 }
 
 
-def write_report(folder: Path, settings: Settings, path: Path) -> None:
+def write_report(study: Study, path: Path) -> None:
     """Writes the report as Markdown, its pictures into a folder of the same name beside it.
 
     Runs that are not complete are left out, and the report says so.
@@ -44,19 +44,19 @@ def write_report(folder: Path, settings: Settings, path: Path) -> None:
     Raises:
       InputError: a file cannot be read or written.
     """
-    runs = runs_of(folder, settings)
+    runs = study.runs
     done = [run for run in runs if run.done]
     pictures = path.with_suffix("")
     make_folder(pictures)
-    curves = {run.name: read_curves(run.run_dir) for run in done}
+    curves = {run.name: load_curves(run.curves) for run in done}
     parts = [
         _heading(runs, done),
-        _set_up(folder, settings, done, curves),
+        _set_up(study, done, curves),
         *(_arms(done, what, pictures) for what in EVALUATIONS),
         _second_pass(done),
         _spectrograms(done),
         _learning(done, curves, pictures),
-        _commands(folder, settings, path),
+        _commands(study, path),
     ]
     atomic_write(path, "\n\n".join(part for part in parts if part) + "\n")
 
@@ -88,11 +88,10 @@ def _finding(done: Sequence[Run], what: str) -> str:
     )
 
 
-def _set_up(
-    folder: Path, settings: Settings, done: Sequence[Run], curves: dict[str, dict[str, Curve]]
-) -> str:
-    data = json.loads((folder / "data.json").read_text("utf-8"))
-    splits: dict[str, Any] = data.get("splits", {})
+def _set_up(study: Study, done: Sequence[Run], curves: dict[str, dict[str, Curve]]) -> str:
+    settings = study.settings
+    data = json.loads((study.results / "data.json").read_text("utf-8"))
+    splits: dict[str, Any] = data["splits"]
     recordings = splits.get("train", {}).get("recordings", 0)
     windows = settings.steps * settings.batch_size
     hours = windows * settings.window_frames * HOP_SECONDS / 3600
@@ -219,10 +218,12 @@ def _learning(done: Sequence[Run], curves: dict[str, dict[str, Curve]], pictures
     return "\n".join(lines)
 
 
-def _commands(folder: Path, settings: Settings, path: Path) -> str:
+def _commands(study: Study, path: Path) -> str:
+    settings = study.settings
     flags = [
         f"--data={settings.data}",
-        f"--output={folder}",
+        f"--output={study.work}",
+        f"--results={study.results}",
         f"--report={path}",
         f"--seeds={settings.seeds}",
         f"--steps={settings.steps}",

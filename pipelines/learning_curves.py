@@ -1,7 +1,9 @@
-"""What the TensorBoard logs of runs say, and as a picture."""
+"""What the TensorBoard logs of runs say, as JSON and as a picture."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfamt.files import atomic_write
 from tfamt.targets import new_file
 
 COLOURS = ("#1b6ca8", "#d1682b", "#3b8a4a", "#7b4ea3")
@@ -55,6 +58,17 @@ def read_curves(run_dir: str | os.PathLike[str]) -> dict[str, Curve]:
         values, times = zip(*(by_step[step] for step in steps), strict=True)
         curves[tag] = Curve(steps, list(values), list(times))
     return curves
+
+
+def write_curves(curves: Mapping[str, Curve], path: Path) -> None:
+    """Writes curves as JSON, by tag."""
+    content = {tag: dataclasses.asdict(curve) for tag, curve in sorted(curves.items())}
+    atomic_write(path, json.dumps(content) + "\n")
+
+
+def load_curves(path: Path) -> dict[str, Curve]:
+    """What `write_curves` wrote."""
+    return {tag: Curve(**item) for tag, item in json.loads(path.read_text("utf-8")).items()}
 
 
 def write_curves_png(

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _FORKS = multiprocessing.get_context("forkserver")
 # Nothing that defines flags: commands share names of flags.
 _FORKS.set_forkserver_preload(
-    ["tensorflow", "keras", "scipy.signal", "soundfile", "mir_eval", "tfamt.training"]
+    ["tfamt", "tensorflow", "keras", "scipy.signal", "soundfile", "mir_eval", "tfamt.training"]
 )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from pipelines.ablation import CQT, WITH, WITHOUT, Settings, runs_of, train_flags
+from pipelines.ablation import CQT, WITH, WITHOUT, Settings, Study, train_flags
 from tests.processes import command
 from tests.small_data import prepare_small
 from tfamt.report import read_evaluation
@@ -25,12 +26,12 @@ def ablation(*arguments: str | Path, root: Path) -> subprocess.CompletedProcess[
 
 
 def test_pairs_come_early_and_share_everything_but_the_preset() -> None:
-    runs = runs_of(Path("out"), SETTINGS)
+    runs = Study(SETTINGS, Path("out"), Path("out/results")).runs
     assert [(run.preset, run.seed) for run in runs] == [
         (WITH, 0), (WITHOUT, 0), (WITH, 1), (WITHOUT, 1), (CQT, 0),
     ]  # fmt: skip
     own = ("--preset", "--run_dir")
-    shared = [[f for f in train_flags(r, SETTINGS) if not f.startswith(own)] for r in runs]
+    shared = [[f for f in train_flags(r) if not f.startswith(own)] for r in runs]
     assert shared[0] == shared[1] == shared[4] != shared[2] == shared[3]
     assert {"--training_seed=1", "--training_steps=9", "--model_context=none"} <= set(shared[2])
 
@@ -110,12 +111,48 @@ def test_what_is_done_is_not_done_again_and_what_is_missing_is(study, root: Path
     assert done.returncode == 1 and "holds a study with other settings" in done.stderr
 
 
-def test_two_never_work_on_one_study(study, root: Path) -> None:
+def test_a_run_at_work_is_left_to_it_and_the_others_are_done(study, root: Path) -> None:
     folder, arguments, _ = study
-    with (folder / "out" / "lock").open() as held:
+    for name in ("icpr2020_mel_seed0_test.json", "icpr2020_mel_baseline_seed0_test.json"):
+        (folder / "out" / "results" / name).unlink()
+    with (folder / "out" / "runs" / "icpr2020_mel_seed0.lock").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         done = ablation(*arguments, "--", *SMALL, root=root)
-    assert done.returncode == 1 and "is at work here" in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:-1] == [
+        "icpr2020_mel_seed0: another process is at work on it",
+        "icpr2020_mel_baseline_seed0: evaluation",
+    ]
+    report = (folder / "docs" / "ablation.md").read_text()
+    assert "**2 of 3 runs are complete.** Missing: icpr2020_mel_seed0." in report
+    done = ablation(*arguments, "--", *SMALL, root=root)
+    assert done.stdout.splitlines()[:-1] == ["icpr2020_mel_seed0: evaluation"]
+
+
+def test_a_study_goes_on_from_its_results_alone(study, root: Path) -> None:
+    folder, arguments, _ = study
+    results = shutil.copytree(folder / "out" / "results", folder / "elsewhere")
+    report = folder / "docs" / "ablation.md"
+    before = report.read_text()
+    moved = [a for a in arguments if not a.startswith("--output")]
+    moved += [f"--output={folder / 'new'}", f"--results={results}"]
+    done = ablation(*moved, "--", *SMALL, root=root)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"report: {report}"]
+    after = report.read_text()
+    assert after == before.replace(f"{folder}/out/results", str(results)).replace(
+        f"--output={folder}/out", f"--output={folder}/new"
+    )
+
+    more = ablation(*moved, "--seeds=2", "--report_only", "--", *SMALL, root=root)
+    assert more.returncode == 0, more.stderr
+    assert "**3 of 5 runs are complete.**" in report.read_text()
+
+    data = json.loads((results / "data.json").read_text())
+    data["splits"]["train"]["recordings"] += 1
+    (results / "data.json").write_text(json.dumps(data))
+    done = ablation(*moved, "--", *SMALL, root=root)
+    assert done.returncode == 1 and "holds a study with other data" in done.stderr
 
 
 def test_a_failed_training_is_reported_with_its_log(study, root: Path) -> None:

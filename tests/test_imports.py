@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,3 +110,15 @@ except AttributeError as error:
         "tfamt.model tfamt.transcription",
         "module 'tfamt' has no attribute 'nothing'",
     ], run.stderr
+
+
+@pytest.mark.parametrize(("chosen", "taken"), [({}, "1"), ({"TF_ENABLE_ONEDNN_OPTS": "0"}, "0")])
+def test_convolutions_of_onednn_unless_the_user_says_otherwise(
+    chosen: dict[str, str], taken: str
+) -> None:
+    rest = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    code = 'import os, tfamt; print(os.environ["TF_ENABLE_ONEDNN_OPTS"])'
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=rest | chosen, check=True, capture_output=True
+    )
+    assert run.stdout.decode().strip() == taken

@@ -4,8 +4,9 @@ Usage: bin/ablation --data=FOLDER [flags] [-- flags of bin/train]
 
 For every seed icpr2020_mel and icpr2020_mel_baseline are trained on the same data in the same order, in the end
 icpr2020_cqt with the first seed. Each run is evaluated on the validation and the test split, tuned on the validation
-split, and evaluated on the test split once more. After every pair the report is written anew. The command goes on
-where it was stopped; runs in training lose two minutes at the most.
+split, and evaluated on the test split once more. After every run the report is written anew. The command goes on
+where it was stopped; runs in training lose two minutes at the most. Started several times, each takes runs that no
+other is at work on; --results, kept under version control, lets a study go on elsewhere.
 
 Flags after -- go to bin/train, for all runs alike.
 """
@@ -21,15 +22,18 @@ from tfamt.commands.app import run
 from tfamt.errors import InputError
 
 _DATA = flags.DEFINE_string("data", None, "Prepared data set with a validation and a test split.")
-_OUTPUT = flags.DEFINE_string("output", "runs/ablation", "Folder of the study.")
+_OUTPUT = flags.DEFINE_string("output", "runs/ablation", "Folder of trainings and logs.")
+_RESULTS = flags.DEFINE_string(
+    "results", None, "Folder of what comes out of the runs; results in --output if not given."
+)
 _REPORT = flags.DEFINE_string("report", None, "The report; ablation.md in --output if not given.")
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each arm.", 1)
-_STEPS = flags.DEFINE_integer("steps", 4200, "Optimizer steps of every run.", 1)
-_BATCH = flags.DEFINE_integer("batch_size", 4, "Windows per step.", 1)
+_STEPS = flags.DEFINE_integer("steps", 4700, "Optimizer steps of every run.", 1)
+_BATCH = flags.DEFINE_integer("batch_size", 2, "Windows per step.", 1)
 _FRAMES = flags.DEFINE_integer("window_frames", 160, "Frames per window: 160 are 5.12 s.", 1)
 _RATE = flags.DEFINE_float("learning_rate", 1e-3, "Highest learning rate, falling by a cosine.")
 _WARMUP = flags.DEFINE_integer("warmup_steps", 100, "Steps in which the learning rate rises.", 0)
-_VALIDATE = flags.DEFINE_integer("validate_steps", 600, "Steps between validations.", 1)
+_VALIDATE = flags.DEFINE_integer("validate_steps", 1175, "Steps between validations.", 1)
 _VALIDATION = flags.DEFINE_float("validation_minutes", 6.0, "Audio of these validations.", 0.0)
 _TUNING = flags.DEFINE_float("tuning_minutes", 20.0, "Audio to tune thresholds on.", 0.0)
 _REPORT_ONLY = flags.DEFINE_bool("report_only", False, "Writes the report of what is there.")
@@ -37,7 +41,7 @@ _REPORT_ONLY = flags.DEFINE_bool("report_only", False, "Writes the report of wha
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
-    from pipelines.ablation import Settings, carry_out, open_study, runs_of
+    from pipelines.ablation import Settings, carry_out, open_study
     from pipelines.ablation_report import write_report
 
     if not _DATA.value:
@@ -60,15 +64,17 @@ def main(argv: list[str]) -> int:
     )
     # Whoever stops the study stops the training that is under way, too; two must never share a run folder.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    folder = Path(_OUTPUT.value)
-    path = Path(_REPORT.value) if _REPORT.value else folder / "ablation.md"
-    lock = open_study(folder, settings)
-    for number, item in enumerate(runs_of(folder, settings)):
-        if not _REPORT_ONLY.value and not item.done:
-            carry_out(item, settings, lock, lambda line: print(line, flush=True))
-            if number % 2 == 1:
-                write_report(folder, settings, path)
-    write_report(folder, settings, path)
+    work = Path(_OUTPUT.value)
+    study = open_study(settings, work, Path(_RESULTS.value or work / "results"))
+    path = Path(_REPORT.value) if _REPORT.value else work / "ablation.md"
+    for item in study.runs:
+        if _REPORT_ONLY.value or item.done:
+            continue
+        if carry_out(item, lambda line: print(line, flush=True)):
+            write_report(study, path)
+        else:
+            print(f"{item.name}: another process is at work on it", flush=True)
+    write_report(study, path)
     print(f"report: {path}")
     return 0
 
