@@ -12,6 +12,7 @@ import pretty_midi
 import pytest
 from scipy.io import wavfile
 
+from pipelines.instruments import find_midi
 from pipelines.performance import Performance, midi_bytes, parse_performance, performance_of
 from pipelines.recordings import Recording
 from pipelines.rendered import (
@@ -26,6 +27,7 @@ from pipelines.rendered import (
 from pipelines.room import Sound, load_response, record
 from pipelines.synthesis import ATTACK_FRACTION, check_soundfont
 from pipelines.windows import load_index
+from tests.make_fixtures import maestro_files, write_files
 from tests.processes import command
 from tfamt.errors import InputError
 from tfamt.notes import Notes
@@ -57,6 +59,25 @@ def _scale(path: Path) -> Path:
         (0.3 + 0.7137 * i, 0.6 + 0.7137 * i, 24 + 7 * i % 84, 45 + 13 * i % 70) for i in range(24)
     ]
     return _write_midi(path, rows)
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        (None, {"2018": "train", "2004": "train", "2006": "validation", "2014": "test"}),
+        ("train", {"2018": "train", "2004": "train"}),
+        ("test", {"2014": "test"}),
+    ],
+)
+def test_one_split_of_maestro_or_all(
+    tmp_path: Path, split: str | None, expected: dict[str, str]
+) -> None:
+    write_files(tmp_path, maestro_files("v3.0.0", with_audio=False))
+    found, left_out = find_midi(str(tmp_path), split)
+    assert {item.id[:4]: item.split for item in found} == expected
+    assert left_out == []
+    write_files(tmp_path / "plain", {"a.mid": b""})
+    assert [i.split for i in find_midi(str(tmp_path / "plain"), split)[0]] == [split or "train"]
 
 
 def _one(

@@ -38,8 +38,8 @@ def test_another_network_is_refused_other_changes_are_told(tmp_path: Path) -> No
         settle_config(tmp_path, replace(config, "spectrogram", bins=128))
     assert settle_settings(tmp_path, {"data": {"a": "1"}, "noise": 0.0}) == []
     assert settle_settings(tmp_path, {"data": {"b": "1"}, "noise": 0.0}) == [
-        "data.a was 1, is None"
-    ]
+        "data.a was 1, is None", "data.b was None, is 1",
+    ]  # fmt: skip
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(InputError, match="Delete it if it is damaged"):
         settle_settings(tmp_path, {})

@@ -26,7 +26,7 @@ def test_a_tiny_run_and_its_continuation(root: Path, tmp_path: Path) -> None:
         "--model_context=none", "--report_steps=2", "--validate_steps=4",
     ]  # fmt: skip
     first = run(*arguments, "--training_steps=4", cwd=root)
-    assert first.returncode == 0, first.stderr
+    assert (first.returncode, first.stderr) == (0, "")
     lines = first.stdout.strip().split("\n")
     assert lines[0] == "tiny: 8 recordings to train on, 1 to validate on"
     assert lines[1].startswith("step 2/4  loss ")

@@ -61,9 +61,10 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
         spectrogram = frontend(waveform)
         return {"spectrogram": spectrogram, **network(spectrogram, training=False)}
 
-    # Compiles what would be compiled with the first window.
-    with quiet_native():
-        infer(tf.zeros([1, samples]))
+    if not in_training:
+        # Compiles what would be compiled with the first window.
+        with quiet_native():
+            infer(tf.zeros([1, samples]))
 
     def backend(waveform: Array) -> dict[str, Array]:
         batches = [waveform] if together else np.split(waveform, len(waveform))

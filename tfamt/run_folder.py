@@ -63,11 +63,12 @@ def _changes(path: Path, now: Any) -> list[str]:
             f"cannot be read ({error})", path=path, fix="Delete it if it is damaged."
         ) from error
     old, new = _flat(before), _flat(json.loads(json.dumps(now)))
-    # A field that is newer than the run has the value that it always had.
+    # A field that is newer than the run has the value that it always had; a data set was added.
+    compared = old.keys() | {name for name in new if name.startswith("data.")}
     return [
-        f"{name} was {old[name]}, is {new.get(name)}"
-        for name in sorted(old)
-        if old[name] != new.get(name)
+        f"{name} was {old.get(name)}, is {new.get(name)}"
+        for name in sorted(compared)
+        if old.get(name) != new.get(name)
     ]
 
 

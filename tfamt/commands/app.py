@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from tfamt.errors import TfamtError
 
@@ -27,8 +27,9 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
       main: takes the program's name and its positional arguments, returns the exit code. The docstring of its module
         is the help text. It may raise `TfamtError` for whatever the user can mend.
     """
-    # TensorFlow's start-up notes would bury the one line that matters; a value set by the user stays.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # What TensorFlow's native code notes would bury the one line that matters: its errors come as exceptions, too, and
+    # oneDNN calls it one that a processor has no AVX-512. A value set by the user stays.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         try:
             app.run(main, flags_parser=lambda argv: _parse(argv, _help_text(main)))
@@ -60,11 +61,15 @@ def _parse(argv: list[str], help_text: str) -> list[str]:
         if _asks_for_help(argv):
             print(help_text)
             sys.exit(0)
-        return list(flags.FLAGS(argv))
+        remaining = list(flags.FLAGS(argv))
     # A flagfile that is no text is a ValueError; one that asks for itself again and again, a RecursionError.
     except (flags.Error, ValueError, RecursionError) as error:
         report(f"{error} (see --help)")
         sys.exit(2)
+    if flags.FLAGS["verbosity"].using_default_value:
+        # absl would make it INFO, and TensorFlow would tell of every checkpoint.
+        logging.set_verbosity(logging.WARNING)
+    return remaining
 
 
 def _asks_for_help(argv: list[str]) -> bool:
