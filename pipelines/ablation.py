@@ -153,8 +153,9 @@ def open_study(settings: Settings, work: Path, results: Path) -> Study:
     manifest = read_manifest(Path(settings.data))
     for folder in (work / "runs", work / "logs", results):
         make_folder(folder)
-    # More seeds may be added. Where the data set was prepared and from which folder makes no difference.
-    _settle(results / "settings.json", dataclasses.asdict(settings), "settings", free=["seeds"])
+    # More seeds may be added, and the same data set may lie elsewhere.
+    free = ("data", "seeds")
+    _settle(results / "settings.json", dataclasses.asdict(settings), "settings", free)
     _settle(results / "data.json", {"splits": manifest["splits"]}, "data")
     return Study(settings, work, results)
 
