@@ -48,7 +48,12 @@ def read_curves(run_dir: str | os.PathLike[str]) -> dict[str, Curve]:
         Path(run_dir, "logs").glob("events.*"), key=lambda path: path.stat().st_mtime
     ):
         events = EventAccumulator(str(path), size_guidance={"tensors": 0}).Reload()
-        for tag in events.PluginTagToContent("scalars"):
+        try:
+            tags = events.PluginTagToContent("scalars")
+        except KeyError:
+            # A start that found nothing left to do.
+            continue
+        for tag in tags:
             for event in events.Tensors(tag):
                 value = float(make_ndarray(event.tensor_proto))
                 points.setdefault(tag, {})[event.step] = (value, event.wall_time)
