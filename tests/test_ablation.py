@@ -104,6 +104,13 @@ def test_what_is_done_is_not_done_again_and_what_is_missing_is(study, root: Path
     done = ablation(*arguments, "--", *SMALL, root=root)
     assert done.stdout.splitlines()[:-1] == ["icpr2020_mel_baseline_seed0: evaluation"], done.stderr
     assert lost.read_bytes() == content
+    # Killed between the end of the training and its curves: the training finds nothing left to do.
+    curves = results / "icpr2020_mel_baseline_seed0_curves.json"
+    drawn = curves.read_bytes()
+    curves.unlink()
+    done = ablation(*arguments, "--", *SMALL, root=root)
+    assert done.stdout.splitlines()[:-1] == ["icpr2020_mel_baseline_seed0: training"], done.stderr
+    assert curves.read_bytes() == drawn
     for path, time in before.items():
         if "baseline" not in path.name:
             assert path.stat().st_mtime_ns == time, path
