@@ -14,7 +14,7 @@ import fcntl
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from pipelines.windows import load_index, read_manifest
 from tfamt.config import Config
 from tfamt.errors import InputError
 from tfamt.files import atomic_write
+from tfamt.run_folder import changes_since
 from tfamt.targets import make_folder
 
 WITH, WITHOUT, CQT = "icpr2020_mel", "icpr2020_mel_baseline", "icpr2020_cqt"
@@ -160,19 +161,18 @@ def open_study(settings: Settings, work: Path, results: Path) -> Study:
     return Study(settings, work, results)
 
 
-def _settle(path: Path, content: dict[str, Any], what: str, free: Sequence[str] = ()) -> None:
-    """Writes `content`, or refuses to if there is some that differs in more than the names in `free`."""
-    text = json.dumps(content, indent=1) + "\n"
-    before = path.read_text("utf-8") if path.is_file() else None
-    if before == text:
-        return
-    if before and json.loads(before) | {name: content[name] for name in free} != json.loads(text):
+def _settle(path: Path, content: dict[str, Any], what: str, free: tuple[str, ...] = ()) -> None:
+    """Writes `content`, or refuses to if there is some that differs in more than the fields in `free`."""
+    changes = changes_since(path, content, complete="")
+    wrong = [line for line in changes if not line.startswith(free)]
+    if wrong:
         raise InputError(
-            f"holds a study with other {what}",
+            f"holds a study with other {what}: {'; '.join(wrong)}",
             path=path.parent,
             fix=f"Take other folders, or the {what} in its {path.name}.",
         )
-    atomic_write(path, text)
+    if changes or not path.is_file():
+        atomic_write(path, json.dumps(content, indent=1) + "\n")
 
 
 def carry_out(run: Run, progress: Callable[[str], None]) -> bool:

@@ -31,7 +31,7 @@ def settle_config(folder: Path, config: Config, *, keep: bool = True) -> list[st
       InputError: the network or its input has changed, which no checkpoint fits.
     """
     path = folder / "config.json"
-    changes = _changes(path, dataclasses.asdict(config))
+    changes = changes_since(path, dataclasses.asdict(config))
     wrong = [line for line in changes if line.startswith(_DECIDES_WEIGHTS)]
     if wrong:
         raise InputError(
@@ -47,13 +47,26 @@ def settle_config(folder: Path, config: Config, *, keep: bool = True) -> list[st
 def settle_settings(folder: Path, settings: Mapping[str, Any], *, keep: bool = True) -> list[str]:
     """The same for what is no part of the config: data and augmentation. Changes are told, never refused."""
     path = folder / "settings.json"
-    changes = _changes(path, dict(settings))
+    changes = changes_since(path, settings, complete="data.")
     if keep:
         atomic_write(path, json.dumps(settings, indent=2) + "\n")
     return changes
 
 
-def _changes(path: Path, now: Any) -> list[str]:
+def changes_since(
+    path: Path, now: Mapping[str, Any], *, complete: str | tuple[str, ...] = ()
+) -> list[str]:
+    """How fields differ from those that a JSON file holds, a line each; none if there is no such file.
+
+    Args:
+      path: the file.
+      now: the fields of now, anything that JSON can hold.
+      complete: how the dotted names of fields begin that the file holds all of, so that a new one is told. Any other
+        field that is newer than the file has the value that it always had.
+
+    Raises:
+      InputError: the file is damaged.
+    """
     try:
         before = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -63,8 +76,7 @@ def _changes(path: Path, now: Any) -> list[str]:
             f"cannot be read ({error})", path=path, fix="Delete it if it is damaged."
         ) from error
     old, new = _flat(before), _flat(json.loads(json.dumps(now)))
-    # A field that is newer than the run has the value that it always had; a data set was added.
-    compared = old.keys() | {name for name in new if name.startswith("data.")}
+    compared = old.keys() | {name for name in new if name.startswith(complete)}
     return [
         f"{name} was {old.get(name)}, is {new.get(name)}"
         for name in sorted(compared)
