@@ -74,7 +74,7 @@ def hear(transcriber: Transcriber, item: Stored) -> Heard:
             yield segment.waveform
 
     parts: dict[str, list[NDArray[np.float32]]] = {}
-    for frames in transcriber.frames(blocks()):
+    for frames in transcriber.frames(blocks(), item.entry.level):
         for name, roll in frames.rolls.items():
             if name != "reconstruction":
                 parts.setdefault(name, []).append(roll)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     import keras
 
@@ -23,10 +21,11 @@ def stage_costs(
     """CPU seconds of each stage alone, and the seconds of audio that went through them."""
     import tensorflow as tf
 
-    from tfamt.audio import SAMPLE_RATE, read_blocks
+    from tfamt.audio import SAMPLE_RATE, read
     from tfamt.backends import fast_here
     from tfamt.decoding import NoteDecoder
     from tfamt.frames import FrameGrid
+    from tfamt.level import loudness
     from tfamt.midi import write_midi
     from tfamt.model import build_frontend
     from tfamt.notes import Notes
@@ -48,11 +47,13 @@ def stage_costs(
         return result
 
     for recording in recordings:
-        waveform = timed(
-            "decoding audio", lambda path=recording: np.concatenate([*read_blocks(path)])
-        )
+        waveform = timed("decoding audio", read, recording)
         samples += len(waveform)
-        cutter = window_cutter(config)
+        level = None
+        if config.spectrogram.levelled:
+            # A recording whose loudness has to be known is read twice.
+            level = timed("decoding audio", loudness, timed("decoding audio", read, recording))
+        cutter = window_cutter(config, level)
         decoder = NoteDecoder(config.decoding, grid)
         rows: list[Row] = []
         for cut in [*cutter.push(waveform), *(cut for cuts in cutter.rest() for cut in cuts)]:

@@ -45,6 +45,9 @@ def test_windows_keep_their_loudness_beside_each_other() -> None:
     # A tenth of what was loud a minute ago, which is forgotten by a decibel.
     np.testing.assert_allclose(soft, 0.01 * 10 ** (FORGOTTEN_DB / 20), rtol=1e-6)
     np.testing.assert_allclose(louder, 0.1, rtol=1e-6)
+    known = Leveller(seconds=60.0, level=0.4)
+    np.testing.assert_allclose(known.level(constant((8192, 0.02))), 0.005, rtol=1e-6)
+    np.testing.assert_allclose(known.level(constant((8192, 0.8))), 0.2, rtol=1e-6)
 
 
 def test_recordings_of_any_level_are_cut_into_the_same_windows() -> None:

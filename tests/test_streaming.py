@@ -9,7 +9,9 @@ import pytest
 import soundfile
 
 import tfamt
+from tfamt.audio import resample
 from tfamt.errors import InputError
+from tfamt.level import loudness
 from tfamt.notes import Notes
 from tfamt.streaming import StreamingTranscriber
 from tfamt.transcription import Transcriber
@@ -43,7 +45,23 @@ def test_chunks_of_any_size_give_the_notes_of_the_whole(
 ) -> None:
     whole = quick.transcribe(music, sample_rate=44100)
     assert len(whole) > 20
-    assert streamed(StreamingTranscriber(quick, sample_rate=44100), music, sizes) == whole
+    level = loudness(resample(music, 44100))
+    streaming = StreamingTranscriber(quick, sample_rate=44100, level=level)
+    assert streamed(streaming, music, sizes) == whole
+
+
+def test_a_stream_of_unknown_loudness_gives_the_notes_of_the_loudness_so_far(
+    quick: Transcriber, music: np.ndarray
+) -> None:
+    # The loudest comes last: a whole recording's windows are all soft before it.
+    rising = music * np.linspace(0.1, 1.0, len(music), dtype=np.float32)
+    waveform = resample(rising, 44100)
+    so_far = streamed(StreamingTranscriber(quick, sample_rate=44100), rising, [44100])
+    assert so_far == quick.transcribe_blocks([waveform])
+    whole = quick.transcribe(waveform, sample_rate=16000)
+    assert whole == quick.transcribe_blocks([waveform], level=loudness(waveform))
+    early = [notes.velocity[notes.onset < 4.0].mean() for notes in (so_far, whole)]
+    assert early[0] > early[1] + 5.0
 
 
 def test_every_note_is_given_within_the_stated_latency(

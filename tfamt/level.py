@@ -41,17 +41,21 @@ def levelled(recordings: Array) -> Array:
 
 
 class Leveller:
-    """Brings the windows of one recording to its loudness so far: what comes later is not known in a stream.
+    """Brings the windows of one recording to its loudness, or to that so far: a stream does not know what comes later.
 
     Args:
       seconds: from the beginning of a window to that of the next.
+      level: `loudness` of the whole recording, if it is known.
     """
 
-    def __init__(self, seconds: float):
+    def __init__(self, seconds: float, level: float | None = None):
         self._kept = 10.0 ** (-FORGOTTEN_DB * seconds / 60.0 / 20.0)
-        self._level = 0.0
+        self._level = level
+        self._so_far = 0.0
 
     def level(self, window: Array) -> Array:
         """The window that follows, louder or softer."""
-        self._level = max(loudness(window), self._level * self._kept)
-        return window * np.float32(gain_of(self._level))
+        if self._level is not None:
+            return window * np.float32(gain_of(self._level))
+        self._so_far = max(loudness(window), self._so_far * self._kept)
+        return window * np.float32(gain_of(self._so_far))

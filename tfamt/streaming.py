@@ -18,8 +18,9 @@ from tfamt.windows import Cut
 class StreamingTranscriber:
     """Takes a waveform in chunks of any size and gives each note as soon as it is certain.
 
-    All notes together are those that `Transcriber.transcribe` gives for the whole waveform, bit by bit, since the
-    network sees the same windows.
+    All notes together are those that `Transcriber.transcribe_blocks` gives for the whole waveform and the same
+    `level`, bit by bit, since the network sees the same windows. `Transcriber.transcribe` finds the level out before it
+    begins, as a stream cannot.
 
     >>> streaming = StreamingTranscriber(sample_rate=44100)
     >>> for chunk in chunks:
@@ -31,6 +32,8 @@ class StreamingTranscriber:
       transcriber: default: the model in the package. `Transcriber.load(window_frames=...)` with fewer frames gives
         notes sooner.
       sample_rate: of the chunks, Hz.
+      level: loudness of the whole (`tfamt.level.loudness`), where it is known, for models of scaling "level"; otherwise
+        the loudness so far counts.
       listener: called with every stretch of frames, in order.
 
     Raises:
@@ -42,11 +45,12 @@ class StreamingTranscriber:
         transcriber: Transcriber | None = None,
         *,
         sample_rate: float = SAMPLE_RATE,
+        level: float | None = None,
         listener: Callable[[Frames], None] | None = None,
     ):
         self._transcriber = transcriber or Transcriber.load()
         self._resampler = Resampler(sample_rate)
-        self._cutter = self._transcriber.cutter()
+        self._cutter = self._transcriber.cutter(level)
         self._decoder = NoteDecoder(self._transcriber.config.decoding, self._transcriber.grid)
         self._listener = listener
         self._finished = False

@@ -10,12 +10,13 @@ from itertools import chain
 
 import numpy as np
 
-from tfamt.audio import Audio, read_blocks
+from tfamt.audio import SAMPLE_RATE, Audio, read_blocks
 from tfamt.backends import BACKENDS, Array, Backend
 from tfamt.config import Config, replace
 from tfamt.decoding import NoteDecoder
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
+from tfamt.level import STRETCH, loudness
 from tfamt.notes import Notes, Row
 from tfamt.overlap import ahead, closing
 from tfamt.weights import load_transcriber, shipped_weights
@@ -99,30 +100,44 @@ class Transcriber:
         Raises:
           InputError: the audio cannot be used.
         """
-        blocks = read_blocks(audio, sample_rate=sample_rate)
-        return self.transcribe_blocks(blocks, listener=listener)
+        level = None
+        if self.config.spectrogram.levelled:
+            # A stroke is loud or soft beside the whole recording, so that is read once before.
+            level = max(map(loudness, _blocks(audio, sample_rate)))
+        blocks = _blocks(audio, sample_rate)
+        return self.transcribe_blocks(blocks, level=level, listener=listener)
 
     def transcribe_blocks(
-        self, blocks: Iterable[Array], *, listener: Callable[[Frames], None] | None = None
+        self,
+        blocks: Iterable[Array],
+        *,
+        level: float | None = None,
+        listener: Callable[[Frames], None] | None = None,
     ) -> Notes:
         """`transcribe` for a waveform that comes in blocks, float32 [samples] at the model's sample rate.
+
+        Models of scaling "level" want the loudness of the whole (`tfamt.level.loudness`); if it is not given, the
+        loudness so far counts, and notes can come out a little different.
 
         The blocks are made in one thread, the network runs in a second, notes are put together in the caller's. What
         any of them raises reaches the caller when all have ended.
         """
         decoder = NoteDecoder(self.config.decoding, self.grid)
         rows: list[Row] = []
-        with closing(ahead(self.frames(ahead(blocks)))) as stretches:
+        with closing(ahead(self.frames(ahead(blocks), level))) as stretches:
             for frames in stretches:
                 rows += decoder.push(frames.rolls)
                 if listener:
                     listener(frames)
         return Notes.from_rows(rows + decoder.finish())
 
-    def frames(self, blocks: Iterable[Array]) -> Iterator[Frames]:
-        """The network's output for every frame of a waveform, window by window, without seams."""
+    def frames(self, blocks: Iterable[Array], level: float | None = None) -> Iterator[Frames]:
+        """The network's output for every frame of a waveform, window by window, without seams.
+
+        Arguments are those of `transcribe_blocks`.
+        """
         with closing(blocks) as received:
-            cutter = self.cutter()
+            cutter = self.cutter(level)
             waiting: list[Cut] = []
             for cuts in chain((cutter.push(block) for block in received), cutter.rest()):
                 waiting += cuts
@@ -132,9 +147,9 @@ class Transcriber:
             if waiting:
                 yield from self.run(waiting)
 
-    def cutter(self) -> WindowCutter:
-        """What cuts one recording into windows for `run`."""
-        return window_cutter(self.config)
+    def cutter(self, level: float | None = None) -> WindowCutter:
+        """What cuts one recording, of this loudness if it is known, into windows for `run`."""
+        return window_cutter(self.config, level)
 
     def run(self, cuts: Sequence[Cut]) -> Iterator[Frames]:
         """What the network says about the kept frames of windows, at most a batch of them."""
@@ -149,6 +164,11 @@ class Transcriber:
             }
             spectrogram = kept.pop("spectrogram", None)
             yield Frames(spectrogram, kept, float(self.grid.time_of(cut.first + cut.frames)))
+
+
+def _blocks(audio: Audio, sample_rate: int | None) -> Iterator[Array]:
+    # Whole stretches, so that the loudest of all blocks is the loudest of the recording.
+    return read_blocks(audio, sample_rate=sample_rate, block_seconds=80 * STRETCH / SAMPLE_RATE)
 
 
 @functools.lru_cache(maxsize=1)

@@ -42,10 +42,17 @@ class WindowCutter:
       window_frames: length of a window.
       margin_frames: context at either end of it.
       levelled: whether windows are brought to the recording's loudness (`tfamt.level`).
+      level: that loudness, if it is known; otherwise the loudness so far counts.
     """
 
     def __init__(
-        self, grid: FrameGrid, window_frames: int, margin_frames: int, *, levelled: bool = False
+        self,
+        grid: FrameGrid,
+        window_frames: int,
+        margin_frames: int,
+        *,
+        levelled: bool = False,
+        level: float | None = None,
     ):
         if not 0 <= 2 * margin_frames < window_frames:
             raise ValueError(
@@ -54,7 +61,8 @@ class WindowCutter:
         self._grid = grid
         self._samples = window_frames * grid.hop
         self._kept = window_frames - 2 * margin_frames
-        self._leveller = Leveller(float(grid.time_of(self._kept))) if levelled else None
+        seconds = float(grid.time_of(self._kept))
+        self._leveller = Leveller(seconds, level) if levelled else None
         self._buffer = [np.zeros(margin_frames * grid.hop, np.float32)]
         self._buffered = margin_frames * grid.hop
         self._received = 0
@@ -93,12 +101,13 @@ class WindowCutter:
         return cut
 
 
-def window_cutter(config: Config) -> WindowCutter:
-    """What cuts recordings into the windows that a model hears."""
+def window_cutter(config: Config, level: float | None = None) -> WindowCutter:
+    """What cuts a recording of this loudness (`WindowCutter`) into the windows that a model hears."""
     spectrogram, inference = config.spectrogram, config.inference
     return WindowCutter(
         FrameGrid(spectrogram.sample_rate, spectrogram.hop),
         inference.window_frames,
         inference.margin_frames,
         levelled=spectrogram.levelled,
+        level=level,
     )

@@ -11,7 +11,7 @@ done is skipped, unless recording, weights or settings have changed since. Resul
 
 Standard input: a wav is transcribed as it comes, other kinds after their end. Each note is written to standard output
 as soon as it is certain, "onset,offset,pitch,velocity" in a line, and all into stdin.mid; --window_frames=128 brings
-them sooner.
+them sooner. How hard keys were struck is told by the loudness so far, with files by that of the whole recording.
 
 Exit code 1 if a recording could not be transcribed; the others are done all the same.
 """
