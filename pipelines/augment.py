@@ -77,10 +77,15 @@ def build_augment(
 
     def augment(waveform: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         seeds = tf.unstack(tf.random.split(seed, 5))
+        coloured = waveform
         if config.reverb and responses:
-            waveform = reverberate(waveform, seeds[0], responses, config.reverb)
+            coloured = reverberate(coloured, seeds[0], responses, config.reverb)
         if config.equalizer_db:
-            waveform = equalize(waveform, seeds[1], config.equalizer_db, sample_rate)
+            coloured = equalize(coloured, seeds[1], config.equalizer_db, sample_rate)
+        if config.reverb or config.equalizer_db:
+            # Velocity is learnt from how loud strokes are; a real room or colour belongs to the whole recording, whose
+            # loudness is known.
+            waveform = coloured * tf.math.divide_no_nan(rms(waveform), rms(coloured))
         if config.noise_db:
             waveform = add_noise(waveform, seeds[2], config.noise_db, sample_rate)
         if config.gain_db:

@@ -92,6 +92,17 @@ def test_gain_alone_is_one_factor() -> None:
     assert 4.0 < max(factors) <= 12.0
 
 
+def test_rooms_and_colours_leave_the_level() -> None:
+    waveform = _music()
+    augment = build_augment(
+        AugmentConfig(equalizer_db=12.0, reverb=1.0), RATE, [np.array([1.0, 0.0, 2.0], np.float32)]
+    )
+    for number in range(5):
+        changed = augment(tf.constant(waveform), tf.constant([number, 2], tf.int32)).numpy()
+        assert _level_db(changed) == pytest.approx(_level_db(waveform), abs=1e-3)
+        assert np.corrcoef(changed, waveform)[0, 1] < 0.9
+
+
 def test_the_seed_decides() -> None:
     augment = build_augment(AugmentConfig(6.0, 6.0, -20.0, 0.5), RATE, [np.ones(1, np.float32)])
     waveform = tf.constant(_music())

@@ -40,6 +40,11 @@ _DATA = flags.DEFINE_list(
 )
 _SPLIT = flags.DEFINE_enum("split", "validation", ["validation", "test"], "What to score on.")
 _DECODING = flags.DEFINE_string("decoding", None, "Decoding config that bin/tune wrote.")
+_WHOLE = flags.DEFINE_bool(
+    "whole_recordings",
+    False,
+    "With a model: each recording is scaled and transcribed in one call, not in windows; memory grows with it.",
+)
 _SHIFT = flags.DEFINE_string(
     "label_shift_ms",
     "0",
@@ -129,6 +134,7 @@ def _score_model(shift: float | str) -> _Result:
     from tqdm import tqdm
 
     from pipelines.scoring import evaluate, hear
+    from pipelines.whole_recordings import WholeRecordings
     from pipelines.windows import load_index
     from tfamt.backends import keras_backend
     from tfamt.transcription import Transcriber
@@ -141,9 +147,18 @@ def _score_model(shift: float | str) -> _Result:
     config, model = load_model(weights)
     if _DECODING.value:
         config = dataclasses.replace(config, decoding=read_decoding(_DECODING.value))
-    transcriber = Transcriber(config, keras_backend(config, model))
+    transcriber = (
+        WholeRecordings(config, model)
+        if _WHOLE.value
+        else Transcriber(config, keras_backend(config, model))
+    )
     progress = tqdm(stored, desc=config.name, unit="recording", disable=None)
-    source = {"weights": weights, "data": list(_DATA.value), "split": _SPLIT.value}
+    source = {
+        "weights": weights,
+        "data": list(_DATA.value),
+        "split": _SPLIT.value,
+        "whole_recordings": _WHOLE.value,
+    }
     return _Result(*evaluate((hear(transcriber, x) for x in progress), config, source, shift))
 
 

@@ -1,0 +1,56 @@
+"""Recordings that the network hears in one call instead of in windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfamt.config import Config
+from tfamt.level import levelled
+from tfamt.transcription import Frames, Transcriber
+
+if TYPE_CHECKING:
+    import keras
+
+Array = NDArray[np.float32]
+
+
+class WholeRecordings(Transcriber):
+    """Scales a recording as one and transcribes it in one call, as the paper's authors do at test.
+
+    Memory grows with the recording. For comparisons only (docs/deviations.md).
+
+    Args:
+      config: of the model.
+      model: spectrogram [1, frames, bins] -> {output: [1, frames, ...]}.
+    """
+
+    def __init__(self, config: Config, model: keras.Model):
+        import tensorflow as tf
+
+        from tfamt.model import build_frontend
+
+        frontend = build_frontend(config.spectrogram)
+
+        # Of any length, so that it is traced once.
+        @tf.function(input_signature=[tf.TensorSpec([1, None], tf.float32)], autograph=False)
+        def infer(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+            outputs: dict[str, tf.Tensor] = model(frontend(waveform), training=False)
+            return outputs
+
+        def backend(waveform: Array) -> dict[str, Array]:
+            return {name: output.numpy() for name, output in infer(waveform).items()}
+
+        super().__init__(config, backend)
+
+    def frames(self, blocks: Iterable[Array], level: float | None = None) -> Iterator[Frames]:
+        """All frames at once; `level` is that of the recording and not needed."""
+        waveform = np.concatenate([*blocks])[None]
+        if self.config.spectrogram.levelled:
+            waveform = levelled(waveform)
+        rolls = {name: output[0] for name, output in self._infer(waveform).items()}
+        seconds = float(self.grid.time_of(len(rolls["pianoroll"])))
+        yield Frames(None, rolls, seconds)
