@@ -1,4 +1,6 @@
-"""What the numbered deviations of docs/deviations.md are worth, on labels alone.
+"""What the numbered deviations of docs/deviations.md are worth, on labels and performances alone.
+
+Of labels:
 
 - roll_decoded: the 32 ms piano roll of the labels, decoded by rising and falling edges with correctly rounded times,
   against the label files. What is missing to 1 is lost by the roll alone: strokes that merge, times that are rounded.
@@ -7,10 +9,18 @@
   what a faultless system scores where references are re-extracted.
 - merged_share: share of notes that begin in or right behind a note of their pitch, so that edges cannot part them.
 - rounded_bias_ms, floored_bias_ms: mean error of decoded onsets in ms, rounded and floored.
+
+Of performances, which have a pedal:
+
+- held_through: labels whose notes the pedal holds through a second stroke of their key, against those that end there.
+- held_through_share: share of notes that end later by it.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
+from pipelines.performance import TICKS_PER_SECOND, Performance
 from tfamt.config import DecodingConfig
 from tfamt.decoding import decode
 from tfamt.evaluation import FRAME_GRID, match_notes, score
@@ -37,6 +47,27 @@ def measure(labels: Notes) -> dict[str, float]:
     for name, estimate in (("rounded", roll_notes), ("floored", floored)):
         figures[f"{name}_bias_ms"] = onset_bias_ms(labels, estimate)
     return figures
+
+
+def measure_sustain(performance: Performance) -> dict[str, float]:
+    """The figures of one performance, by name."""
+    notes, through = performance.notes, held_through_strokes(performance)
+    scores = score(notes, through, velocity=False)
+    figures = {f"held_through_{figure}": scores[figure] for figure in _FIGURES}
+    return figures | {"held_through_share": float(np.mean(through.offset > notes.offset))}
+
+
+def held_through_strokes(performance: Performance) -> Notes:
+    """The notes of a performance, each held by the pedal whatever becomes of its key meanwhile."""
+    held = performance.held
+    time, down = performance.pedal.T
+    release = performance.keys[:, 1]
+    last = np.searchsorted(time, release, side="right") - 1
+    caught = np.append(down, 0)[last] == 1
+    # What is down at the end is lifted with the last event.
+    lifted = np.append(time, max(release.max(), time.max(initial=0)))[last + 1]
+    offset = np.where(caught, lifted, release) / TICKS_PER_SECOND
+    return Notes(held.onset, offset, held.pitch, held.velocity)
 
 
 def notes_of_roll(labels: Notes) -> Notes:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pipelines.deviations import measure, notes_of_roll, onset_bias_ms
+from pipelines.deviations import (
+    held_through_strokes,
+    measure,
+    measure_sustain,
+    notes_of_roll,
+    onset_bias_ms,
+)
+from pipelines.performance import performance_of
+from tfamt.midi import write_midi
 from tfamt.notes import Notes
 
 FRAME = 0.032
@@ -42,6 +52,20 @@ def test_flooring_is_early_by_half_a_frame_on_average() -> None:
     assert onset_bias_ms(labels, Notes.empty()) == 0.0
 
 
+def test_the_pedal_holds_a_note_through_the_next_stroke_of_its_key() -> None:
+    held = Notes([0.0, 1.0, 1.5, 5.0], [0.5, 1.2, 1.8, 5.5], [60, 60, 64, 64])
+    # Down from 0.4 to 2.0, and for good from 5.2 on.
+    performance = performance_of(held, np.array([[0.4, 127], [2.0, 0], [5.2, 100]]))
+    through = held_through_strokes(performance)
+    assert through.offset.tolist() == [2.0, 2.0, 2.0, 5.5]
+    assert performance.notes.offset.tolist() == [1.0, 2.0, 2.0, 5.5]
+    figures = measure_sustain(performance)
+    assert figures["held_through_share"] == 0.25 and figures["held_through_note_f1"] == 1.0
+    assert figures["held_through_note_offset_f1"] == 0.75
+    dry = performance_of(held, np.zeros((0, 2)))
+    assert held_through_strokes(dry) == dry.held
+
+
 def test_command(root: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pipelines.commands.benchmark", "deviations", *arguments]
@@ -54,4 +78,8 @@ def test_command(root: Path, tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stdout.startswith("1 files, means over files\n")
     assert ["merged_share", "0.500"] in [line.split() for line in done.stdout.splitlines()]
     assert "--labels is missing" in run().stderr
+    write_midi(Notes([0.0], [1.0], [60]), tmp_path / "b.mid")
+    done = run(f"--performances={tmp_path}", f"--json={tmp_path}/d.json")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "1 files, means over files")
+    assert json.loads((tmp_path / "d.json").read_text())["performances"]["files"] == 1
     assert "holds no label file" in run(f"--labels={root / 'bin'}").stderr

@@ -1,45 +1,67 @@
-"""Measures what the numbered deviations of docs/deviations.md are worth, on label files alone.
+"""Measures what the numbered deviations of docs/deviations.md are worth, on labels and performances alone.
 
-Usage: bin/benchmark deviations --labels=FOLDER [--json=FILE]
+Usage: bin/benchmark deviations --labels=FOLDER [--performances=FOLDER] [--json=FILE]
 
-FOLDER holds label files of any data set (MAPS .txt, MIDI, .csv), however deep. No model is involved: a figure is what a
-transcriber that gets every frame right would be credited with. `pipelines.deviations` says what each figure is.
+--labels holds label files of any data set (MAPS .txt, MIDI, .csv), --performances MIDI files with the pedal of a
+pianist, such as MAESTRO's; both however deep. No model is involved: a figure is what a transcriber that gets every
+frame right would be credited with. `pipelines.deviations` says what each figure is.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from absl import flags
 
-from pipelines.deviations import measure
+from pipelines.deviations import measure, measure_sustain
 from tfamt.errors import InputError
 
 _LABELS = flags.DEFINE_string("labels", None, "Folder of label files.")
+_PERFORMANCES = flags.DEFINE_string("performances", None, "Folder of MIDI files with pedal.")
 _JSON = flags.DEFINE_string("json", None, "File to write the figures to.")
 
 
 def main(argv: list[str]) -> int:
     """The benchmark; returns its exit code."""
+    from pipelines.performance import parse_performance
     from tfamt.files import atomic_write
-    from tfamt.label_pairs import labels_by_stem
     from tfamt.labels import read_labels
 
     if argv[1:]:
         raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
-    if not _LABELS.value:
-        raise InputError("--labels is missing")
-    # MAPS has its offsets in the .txt; what stands beside it in MIDI is less exact.
-    files = labels_by_stem(Path(_LABELS.value), (".txt", ".csv", ".mid", ".midi"))
+    report = {}
+    if _LABELS.value:
+        # MAPS has its offsets in the .txt; what stands beside it in MIDI is less exact.
+        endings = (".txt", ".csv", ".mid", ".midi")
+        report["labels"] = _means(_LABELS.value, endings, lambda path: measure(read_labels(path)))
+    if _PERFORMANCES.value:
+        report["performances"] = _means(
+            _PERFORMANCES.value,
+            (".mid", ".midi"),
+            lambda path: measure_sustain(parse_performance(path.read_bytes(), path)),
+        )
+    if not report:
+        raise InputError("--labels is missing, or --performances")
+    if _JSON.value:
+        atomic_write(_JSON.value, json.dumps(report, indent=1) + "\n")
+    return 0
+
+
+def _means(
+    folder: str, endings: tuple[str, ...], measure: Callable[[Path], dict[str, float]]
+) -> dict[str, float]:
+    """Prints the means of the figures over the files of a folder, and returns them and the number of files."""
+    from tfamt.label_pairs import labels_by_stem
+
+    files = labels_by_stem(Path(folder), endings)
     if not files:
-        raise InputError("holds no label file", path=_LABELS.value)
-    rows = [measure(read_labels(path)) for path in files.values()]
+        raise InputError("holds no label file", path=folder)
+    rows = [measure(path) for path in files.values()]
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     print(f"{len(rows)} files, means over files")
     for name, value in means.items():
         print(f"{name:<32}{value:8.3f}")
-    if _JSON.value:
-        atomic_write(_JSON.value, json.dumps({"files": len(rows), "mean": means}, indent=1) + "\n")
-    return 0
+    return {"files": len(rows)} | means
