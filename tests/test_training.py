@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tfamt.config import Config, TrainingConfig, replace
+from tfamt.errors import InputError
 from tfamt.presets import preset
 from tfamt.schedules import Schedule
 from tfamt.training import Trainer
@@ -98,6 +99,28 @@ def test_loss_is_the_weighted_sum_of_its_terms(tmp_path: Path) -> None:
     assert scalars["loss"] == pytest.approx(
         2 * scalars["pianoroll"] + 10 * scalars["reconstruction"], rel=1e-5
     )
+
+
+def test_weights_begin_a_model_with_and_without_its_second_u_net(tmp_path: Path) -> None:
+    both = _trainer(TINY, tmp_path / "both")
+    baseline = replace(TINY, "model", reconstruction=False)
+    alone = _trainer(replace(baseline, "training", seed=9), tmp_path / "alone")
+    before = {name: weight.copy() for name, weight in _weights(both).items()}
+    for trainer in (both, alone):
+        trainer.save()
+    both.begin_with(tmp_path / "alone" / "weights.npz")
+    for name, weight in _weights(both).items():
+        source = before if name.startswith("reconstructor/") else _weights(alone)
+        np.testing.assert_array_equal(weight, source[name], err_msg=name)
+    alone.begin_with(tmp_path / "both" / "weights.npz")
+    assert any((before[name] != weight).any() for name, weight in _weights(both).items())
+    # The file is that of the weights `both` had first.
+    for name, weight in _weights(alone).items():
+        np.testing.assert_array_equal(weight, before[name], err_msg=name)
+    with pytest.raises(InputError, match="another config"):
+        _trainer(replace(TINY, "model", channels=(8,)), tmp_path).begin_with(
+            tmp_path / "both" / "weights.npz"
+        )
 
 
 def test_clipping_comes_before_the_update(tmp_path: Path) -> None:

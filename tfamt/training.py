@@ -22,7 +22,13 @@ from tfamt.losses import loss_terms, term_names, total_loss
 from tfamt.model import build_model
 from tfamt.run_folder import MetricsLog
 from tfamt.schedules import Schedule
-from tfamt.weights import assign_weights, load_weights, named_weights, save_weights
+from tfamt.weights import (
+    assign_weights,
+    load_weights,
+    named_weights,
+    save_weights,
+    transcriber_only,
+)
 
 Batch = dict[str, tf.Tensor]
 Scalars = dict[str, float]
@@ -123,10 +129,18 @@ class Trainer:
     def begin_with(self, weights: str | os.PathLike[str]) -> None:
         """Takes the weights of a file instead of random ones, as their own averages.
 
+        A second U-net that the file lacks keeps its random weights; one that the model lacks is not needed.
+
         Raises:
           InputError: the file is no weights file, or its weights are of another config.
         """
-        _, arrays = load_weights(weights)
+        config, arrays = load_weights(weights)
+        there, here = config.model.reconstruction, self.config.model.reconstruction
+        if there and not here:
+            arrays = transcriber_only(arrays)
+        if here and not there:
+            random = {name: weight.numpy() for name, weight in named_weights(self.model).items()}
+            arrays = {**random, **arrays}
         assign_weights(self.model, arrays, weights)
         for average, weight in zip(self._average, self.model.weights, strict=False):
             average.assign(weight.value)

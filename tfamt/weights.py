@@ -139,6 +139,11 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Config, keras.Model]:
     return config, model
 
 
+def transcriber_only(arrays: Arrays) -> Arrays:
+    """What of the weights of a joint model does not belong to U-net 2."""
+    return {name: array for name, array in arrays.items() if not name.startswith("reconstructor/")}
+
+
 def load_transcriber(path: str | os.PathLike[str]) -> tuple[Config, keras.Model]:
     """Only what transcription needs: U-net 1 with its heads, spectrogram -> {head: roll}."""
     config, arrays = load_weights(path)
@@ -146,6 +151,5 @@ def load_transcriber(path: str | os.PathLike[str]) -> tuple[Config, keras.Model]
     from tfamt.model import build_model
 
     model = build_model(replace(config, "model", reconstruction=False))
-    kept = {name: array for name, array in arrays.items() if not name.startswith("reconstructor/")}
-    assign_weights(model, kept, path)
+    assign_weights(model, transcriber_only(arrays), path)
     return config, model.get_layer("transcriber")
