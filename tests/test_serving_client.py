@@ -45,7 +45,7 @@ def by_saved_model(model: Model, recording: Path) -> Notes:
     config, _ = load_weights(shipped_weights())
 
     def backend(waveform: np.ndarray) -> dict[str, np.ndarray]:
-        outputs = model.signatures["serving_default"](waveform=tf.constant(waveform))
+        outputs = model.signatures["windows"](waveform=tf.constant(waveform))
         return {name: outputs[name].numpy() for name in config.model.heads}
 
     return Transcriber(config, backend).transcribe(recording)
