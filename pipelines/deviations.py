@@ -20,11 +20,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.performance import TICKS_PER_SECOND, Performance
+from pipelines.performance import Performance
 from tfamt.config import DecodingConfig
 from tfamt.decoding import decode
 from tfamt.evaluation import FRAME_GRID, match_notes, score
-from tfamt.notes import Notes
+from tfamt.notes import Notes, releases_by_sustain
 from tfamt.pianoroll import notes_to_rolls
 
 _FIGURES = ("note_f1", "note_offset_f1", "frame_f1")
@@ -60,13 +60,7 @@ def measure_sustain(performance: Performance) -> dict[str, float]:
 def held_through_strokes(performance: Performance) -> Notes:
     """The notes of a performance, each held by the pedal whatever becomes of its key meanwhile."""
     held = performance.held
-    time, down = performance.pedal.T
-    release = performance.keys[:, 1]
-    last = np.searchsorted(time, release, side="right") - 1
-    caught = np.append(down, 0)[last] == 1
-    # What is down at the end is lifted with the last event.
-    lifted = np.append(time, max(release.max(), time.max(initial=0)))[last + 1]
-    offset = np.where(caught, lifted, release) / TICKS_PER_SECOND
+    offset = releases_by_sustain(held, performance.pedal_positions)
     return Notes(held.onset, offset, held.pitch, held.velocity)
 
 

@@ -6,16 +6,14 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tfamt.backends import Array
 from tfamt.config import Config
 from tfamt.level import levelled
 from tfamt.transcription import Frames, Transcriber
 
 if TYPE_CHECKING:
     import keras
-
-Array = NDArray[np.float32]
 
 
 class WholeRecordings(Transcriber):

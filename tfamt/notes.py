@@ -135,18 +135,28 @@ def extend_by_sustain(notes: Notes, pedal: ArrayLike, end: float | None = None) 
       The notes with later offsets. A note struck again ends at the second stroke at the latest, held
       key or not: a string sounds one note at a time.
     """
-    events = np.asarray(pedal, np.float64).reshape(-1, 2)
-    last = max(notes.end, float(events[-1, 0]) if len(events) else 0.0) if end is None else end
-    held = _pedal_intervals(events, last)
-    offset = notes.offset.copy()
-    if len(held):
-        index = np.searchsorted(held[:, 0], offset, side="right") - 1
-        release = np.where(index >= 0, held[index, 1], -np.inf)
-        # The pedal that goes down at the very moment of the key's release catches the note.
-        offset = np.maximum(offset, release)
+    offset = releases_by_sustain(notes, pedal, end)
     restruck = _next_onset_of_same_pitch(notes)
     offset = np.maximum(np.minimum(offset, restruck), notes.onset)
     return Notes(notes.onset, offset, notes.pitch, notes.velocity)
+
+
+def releases_by_sustain(
+    notes: Notes, pedal: ArrayLike, end: float | None = None
+) -> NDArray[np.float64]:
+    """When key and pedal have both let go of each note, whatever becomes of its key meanwhile: float64 [n], seconds.
+
+    Arguments are those of `extend_by_sustain`.
+    """
+    events = np.asarray(pedal, np.float64).reshape(-1, 2)
+    last = max(notes.end, float(events[-1, 0]) if len(events) else 0.0) if end is None else end
+    held = _pedal_intervals(events, last)
+    if not len(held):
+        return notes.offset.copy()
+    index = np.searchsorted(held[:, 0], notes.offset, side="right") - 1
+    release = np.where(index >= 0, held[index, 1], -np.inf)
+    # The pedal that goes down at the very moment of the key's release catches the note.
+    return np.maximum(notes.offset, release)
 
 
 def _pedal_intervals(events: NDArray[np.float64], end: float) -> NDArray[np.float64]:

@@ -29,6 +29,7 @@ def main(argv: list[str]) -> int:
     from pipelines.performance import parse_performance
     from tfamt.files import atomic_write
     from tfamt.labels import read_labels
+    from tfamt.midi import read_bytes
 
     if argv[1:]:
         raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> int:
         report["performances"] = _means(
             _PERFORMANCES.value,
             (".mid", ".midi"),
-            lambda path: measure_sustain(parse_performance(path.read_bytes(), path)),
+            lambda path: measure_sustain(parse_performance(read_bytes(path), path)),
         )
     if not report:
         raise InputError("--labels is missing, or --performances")
