@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -177,6 +178,26 @@ def test_a_run_that_stops_and_goes_on_ends_like_one_that_does_not(tmp_path: Path
     _, theirs = load_weights(tmp_path / "b" / "weights.npz")
     for name, value in ours.items():
         np.testing.assert_array_equal(theirs[name], value, err_msg=name)
+
+
+def test_speed_counts_the_steps_since_validation_only(tmp_path: Path) -> None:
+    speeds = {}
+
+    def slow_batches() -> Iterator[dict[str, tf.Tensor]]:
+        for batch in _batches():
+            time.sleep(0.3)
+            yield batch
+
+    def report(step: int, scalars: dict[str, float]) -> None:
+        if "windows_per_second" in scalars:
+            speeds[step] = scalars["windows_per_second"]
+
+    _trainer(TINY, tmp_path).train(
+        slow_batches(), report=report, validate=lambda _: {}, report_steps=4, validate_steps=3
+    )
+    # Two windows come every 0.3 s at the most; steps 1 to 3 lie before the clock's new start.
+    assert list(speeds) == [4, 6]
+    assert 0.5 < max(speeds.values()) <= 2 / 0.3
 
 
 def test_reports_and_event_files(tmp_path: Path) -> None:

@@ -320,7 +320,7 @@ class Trainer:
             total.assign(0.0)
         means["learning_rate"] = float(self.optimizer.learning_rate)
         self._log(step, means, "train")
-        speed = clock.lap(steps * self.config.training.batch_size)
+        speed = clock.lap(self.config.training.batch_size)
         self._summarise(step, speed, "speed")
         report(step, means | speed)
 
@@ -347,23 +347,30 @@ class _Clock:
     """Windows per second, and the share of the time spent waiting for them."""
 
     def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
         self._begin = time.monotonic()
+        self._batches = 0
         self._waited = 0.0
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
+        """Around the wait for each batch."""
         begin = time.monotonic()
         yield
         self._waited += time.monotonic() - begin
+        # Counted here: after a resumption or a validation a lap has fewer steps than a report.
+        self._batches += 1
 
-    def lap(self, windows: int) -> Scalars:
-        """Figures since the last lap, in which so many windows were trained on."""
+    def lap(self, batch_size: int) -> Scalars:
+        """Figures since the last lap."""
         elapsed = max(time.monotonic() - self._begin, 1e-9)
         figures = {
-            "windows_per_second": windows / elapsed,
+            "windows_per_second": self._batches * batch_size / elapsed,
             "waiting_for_input": self._waited / elapsed,
         }
-        self._begin, self._waited = time.monotonic(), 0.0
+        self._start()
         return figures
 
 
