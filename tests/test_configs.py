@@ -1,4 +1,4 @@
-"""The flagfiles of the paper: what they say, and that each starts, steps and evaluates."""
+"""The flagfiles: what the paper's say, and that each starts, steps and evaluates; the chain of the piano's."""
 
 from __future__ import annotations
 
@@ -96,6 +96,16 @@ def test_settings_are_the_papers(parse, data: str, kind: str, baseline: str) -> 
     assert (training.learning_rate, training.schedule) == (6e-4, "exponential")
     assert (training.decay_rate, training.decay_steps, training.ema) == (0.98, 10_000, 0.0)
     assert flags.FLAGS.data == [f"data/{data}"] and flags.FLAGS.run_dir == f"runs/{name}"
+
+
+def test_each_stretch_of_the_piano_begins_with_the_weights_of_the_one_before(parse) -> None:
+    before = None
+    for name, steps in (("piano_1", 1500), ("piano_2", 7800), ("piano", 5450)):
+        parse(f"--flagfile=configs/{name}.flags")
+        assert config_from_flags().training.steps == steps
+        assert config_from_flags().model == preset("piano").model
+        assert flags.FLAGS.initial_weights == before
+        before = f"{flags.FLAGS.run_dir}/weights.npz"
 
 
 @pytest.fixture
