@@ -13,6 +13,7 @@ from tfamt.layers.harmonics import HarmonicStack
 from tfamt.layers.lstm import BidirectionalLSTM
 from tfamt.layers.mel import MelSpectrogram, mel_filters
 from tfamt.layers.normalization import BatchNormalization
+from tfamt.layers.refinement import KeyNeighbours
 from tfamt.layers.scaling import MinMaxScaling, PeakScaling
 from tfamt.layers.unet import CropLike, PadFrames, UpsampleLike, dilated_residual
 from tfamt.model import build_frontend
@@ -269,6 +270,7 @@ def test_padding_and_cropping() -> None:
         (PeakScaling(range_db=60.0, power=False, quietest=1e-3), (1, 5, 6)),
         (PadFrames(9), (1, 5, 6, 1)),
         (BidirectionalLSTM(4), (1, 5, 6)),
+        (KeyNeighbours((-3, 2)), (1, 5, 6, 2)),
     ],
 )
 def test_a_layer_made_from_its_config_does_the_same(

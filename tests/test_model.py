@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,19 @@ def test_the_lstm_sees_the_whole_recording() -> None:
         _outputs(config, spectrogram)["pianoroll"] - _outputs(config, changed)["pianoroll"]
     )
     assert difference[:, 40].max() > 0
+
+
+def test_the_refinement_corrects_nothing_at_first() -> None:
+    settings = ModelConfig(
+        channels=(4,), context="conv", context_units=8, heads=HEADS, reconstruction=False
+    )
+    plain = build_model(Config(model=settings))
+    refined = build_model(Config(model=dataclasses.replace(settings, refinement=6)))
+    for layer in plain.get_layer("transcriber").layers:
+        refined.get_layer("transcriber").get_layer(layer.name).set_weights(layer.get_weights())
+    spectrogram = np.random.default_rng(4).random((1, 32, 229), np.float32)
+    for head, value in plain(spectrogram, training=True).items():
+        np.testing.assert_array_equal(refined(spectrogram, training=True)[head], value)
 
 
 def test_what_the_second_network_sees_is_a_choice() -> None:

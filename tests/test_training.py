@@ -124,6 +124,21 @@ def test_weights_begin_a_model_with_and_without_its_second_u_net(tmp_path: Path)
         )
 
 
+def test_weights_begin_a_model_with_more_to_it_and_say_what_they_lack(tmp_path: Path) -> None:
+    plain = _trainer(TINY, tmp_path / "plain")
+    plain.save()
+    refined = _trainer(replace(TINY, "model", refinement=4), tmp_path / "refined")
+    before = {name: weight.copy() for name, weight in _weights(refined).items()}
+    new = refined.begin_with(tmp_path / "plain" / "weights.npz")
+    assert "transcriber/refine_correct/kernel" in new
+    assert {name.split("/")[1].split("_")[0] for name in new} == {
+        "refine", "refine1", "refine4", "refine16"
+    }  # fmt: skip
+    for name, weight in _weights(refined).items():
+        source = before if name in new else _weights(plain)
+        np.testing.assert_array_equal(weight, source[name], err_msg=name)
+
+
 def test_clipping_comes_before_the_update(tmp_path: Path) -> None:
     # Adam's step hides the gradient's scale; its first moment, variable 1 behind the step count, shows it.
     steps = {}

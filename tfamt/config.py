@@ -104,6 +104,8 @@ class ModelConfig:
       heads: which outputs, of pianoroll, onset, offset, velocity; pianoroll is always one.
       heads_by: "frame": dense layers from all bins of a frame to all pitches (paper); "pitch": one small convolutional
         network for every pitch, over the bins at that pitch; needs a CQT with 88 times a whole number of bins.
+      refinement: width of a small network, the same for every key, that corrects what the heads say by what they say of
+        keys an octave or a twelfth away, and of the second around; 0 leaves it out (paper). For heads by frame.
       reconstruction: whether U-net 2 turns the outputs back into the spectrogram.
       reconstruction_channels: filters of U-net 2 by level.
       reconstruction_units: LSTM units each way (or filters) in front of U-net 2.
@@ -123,6 +125,7 @@ class ModelConfig:
     context_units: int = 229
     heads: tuple[str, ...] = ("pianoroll",)
     heads_by: str = "frame"
+    refinement: int = 0
     reconstruction: bool = True
     reconstruction_channels: tuple[int, ...] = (16, 32, 64, 128)
     reconstruction_units: int = 229
@@ -140,14 +143,15 @@ class ModelConfig:
                 _positive(f"model_{name}", channels)
         for name in ("features", "context_units", "reconstruction_units"):
             _positive(f"model_{name}", getattr(self, name))
-        if self.projection < 0:
-            raise InputError(f"model_projection must be 0 or more. Received: {self.projection}")
+        for name in ("projection", "all_pitches", "refinement"):
+            if getattr(self, name) < 0:
+                raise InputError(f"model_{name} must be 0 or more. Received: {getattr(self, name)}")
         for dilation in self.dilations:
             _positive("model_dilations", dilation)
-        if self.all_pitches < 0:
-            raise InputError(f"model_all_pitches must be 0 or more. Received: {self.all_pitches}")
         if (self.dilations or self.all_pitches) and self.heads_by != "pitch":
             raise InputError("model_dilations and model_all_pitches need model_heads_by=pitch")
+        if self.refinement and self.heads_by != "frame":
+            raise InputError("model_refinement needs model_heads_by=frame")
         for harmonic in self.harmonics:
             _positive("model_harmonics", harmonic)
         for head in self.heads:

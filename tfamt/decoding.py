@@ -162,8 +162,9 @@ class NoteDecoder:
         """The MIDI velocity that these frames of the buffer tell, on the average."""
         if "velocity" not in self._rolls:
             return DEFAULT_VELOCITY
-        heard = float(np.average(self._rolls["velocity"][frames, key], weights=weights))
-        return int(np.clip(round(heard * 127), 1, 127))
+        heard = self._rolls["velocity"][frames, key]
+        mean = heard.mean() if weights is None else heard @ weights / weights.sum()
+        return min(max(round(127 * float(mean)), 1), 127)
 
     def _too_close(self, previous: _OpenNote, note: _OpenNote) -> bool:
         gap = float(self.grid.time_of(note.position - previous.position))

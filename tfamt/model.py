@@ -11,6 +11,7 @@ from tfamt.layers.cqt import ConstantQ
 from tfamt.layers.harmonics import HarmonicStack
 from tfamt.layers.lstm import BidirectionalLSTM
 from tfamt.layers.mel import MelSpectrogram
+from tfamt.layers.refinement import refined
 from tfamt.layers.scaling import LevelScaling, MinMaxScaling, PeakScaling
 from tfamt.layers.unet import LEAK, conv_norm, dilated_residual, torch_uniform, unet
 from tfamt.notes import NUM_PITCHES
@@ -135,16 +136,21 @@ def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Mo
         x = _dense(x, config.projection, "projection")
         x = keras.layers.LeakyReLU(negative_slope=LEAK, name="projection_relu")(x)
     x = _time_context(x, config.context, config.context_units, "context")
-    outputs = {
+    logits = {
         head: keras.layers.Dense(
             NUM_PITCHES,
-            activation="sigmoid",
             kernel_initializer=torch_uniform(),
             bias_initializer=_RARE,
             dtype=FULL_PRECISION,
             name=head,
         )(x)
         for head in config.heads
+    }
+    if config.refinement:
+        logits = refined(logits, config.refinement, FULL_PRECISION)
+    outputs = {
+        head: keras.layers.Activation("sigmoid", dtype=FULL_PRECISION, name=f"{head}_sigmoid")(x)
+        for head, x in logits.items()
     }
     return keras.Model(spectrogram, outputs, name="transcriber")
 

@@ -61,24 +61,38 @@ def likeliest_end(
     Returns:
       Its position in frames, counted from the first.
     """
-    if not len(pianoroll):
+    count = len(pianoroll)
+    if not count:
         return 0.0
+    # Some thousand notes a recording: no more calls of numpy than it takes.
     held = _held(pianoroll, threshold)
-    # At frame i, the first that does not sound, give or take half a frame; at the end, what is held till then.
-    falls = -np.diff(held, prepend=held[0], append=0.0)
-    released = np.append(offset, 0.0).astype(np.float64)
-    chances = _to_one((1.0 - _OFFSET_SHARE) * _to_one(falls) + _OFFSET_SHARE * _to_one(released))
-    index = np.arange(len(chances))
-    length = index + lead
-    reach = np.maximum(_TOLERANCE_SECONDS / seconds_per_frame, _TOLERANCE_SHARE * length)
-    until = np.append(0.0, np.cumsum(chances))
-    first = np.clip(np.ceil(index - reach), 0, len(chances)).astype(int)
-    last = np.clip(np.floor(index + reach) + 1, 0, len(chances)).astype(int)
-    right = until[last] - until[first]
-    sounding = np.append(0.0, np.cumsum(held - _HALF_SURE)) * seconds_per_frame
-    worth = right + _FRAMES_WORTH * sounding
+    chances = _chances(held, offset)
+    until = np.zeros(count + 2)
+    np.cumsum(chances, out=until[1:])
+    index = np.arange(count + 1)
+    reach = np.maximum(_TOLERANCE_SECONDS / seconds_per_frame, _TOLERANCE_SHARE * (index + lead))
+    first = np.maximum(np.ceil(index - reach), 0).astype(int)
+    last = np.minimum(np.floor(index + reach), count).astype(int) + 1
+    worth = until[last] - until[first]
+    worth[1:] += _FRAMES_WORTH * seconds_per_frame * np.cumsum(held - _HALF_SURE)
     best = np.flatnonzero(worth >= worth.max() - 1e-6)
     return float(best[len(best) // 2])
+
+
+def _chances(held: NDArray[np.float64], offset: Column) -> NDArray[np.float64]:
+    """For each frame, and the one behind them, how likely the release is there; 1 in all, if there is any."""
+    # At frame i, the first that does not sound, give or take half a frame; at the end, what is held till then.
+    chances = np.zeros(len(held) + 1)
+    chances[1:-1] = held[:-1] - held[1:]
+    chances[-1] = held[-1]
+    # So these add up to what was held at first.
+    if held[0] > 0:
+        chances *= (1.0 - _OFFSET_SHARE) / held[0]
+    released = offset.sum(dtype=np.float64)
+    if released > 0:
+        chances[:-1] += _OFFSET_SHARE / released * offset
+    total = chances.sum()
+    return chances / total if total > 0 else chances
 
 
 def _held(pianoroll: Column, threshold: float) -> NDArray[np.float64]:
@@ -89,8 +103,3 @@ def _held(pianoroll: Column, threshold: float) -> NDArray[np.float64]:
     peak = int(np.argmax(held[:RISE_FRAMES]))
     held[:peak] = held[peak]
     return np.minimum.accumulate(held)
-
-
-def _to_one(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    total = values.sum()
-    return values / total if total > 0 else values

@@ -51,6 +51,7 @@ PRESETS = {
                 features=4,
                 feature_activation="leaky_relu",
                 heads=HEADS,
+                refinement=16,
                 reconstruction=False,
             ),
             loss=LossConfig(onset=4.0, offset=0.5, velocity=2.0),

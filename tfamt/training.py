@@ -126,24 +126,26 @@ class Trainer:
             self.metrics.go_back(self.step)
         return True
 
-    def begin_with(self, weights: str | os.PathLike[str]) -> None:
+    def begin_with(self, weights: str | os.PathLike[str]) -> list[str]:
         """Takes the weights of a file instead of random ones, as their own averages.
 
-        A second U-net that the file lacks keeps its random weights; one that the model lacks is not needed.
+        What the file lacks, such as a second U-net or the refinement, keeps its first weights; a second U-net that the
+        model lacks is not needed.
+
+        Returns:
+          The names of the weights that the file lacks.
 
         Raises:
           InputError: the file is no weights file, or its weights are of another config.
         """
         config, arrays = load_weights(weights)
-        there, here = config.model.reconstruction, self.config.model.reconstruction
-        if there and not here:
+        if config.model.reconstruction and not self.config.model.reconstruction:
             arrays = transcriber_only(arrays)
-        if here and not there:
-            random = {name: weight.numpy() for name, weight in named_weights(self.model).items()}
-            arrays = {**random, **arrays}
-        assign_weights(self.model, arrays, weights)
+        first = {name: weight.numpy() for name, weight in named_weights(self.model).items()}
+        assign_weights(self.model, {**first, **arrays}, weights)
         for average, weight in zip(self._average, self.model.weights, strict=False):
             average.assign(weight.value)
+        return [name for name in first if name not in arrays]
 
     def stop(self) -> None:
         """Asks a run to end after the present step, with a checkpoint. May be called from a signal handler."""

@@ -144,7 +144,11 @@ def train(
     trainer = Trainer(config, run_dir, strategy)
     resumed = trainer.restore()
     if _INITIAL_WEIGHTS.value and not resumed:
-        trainer.begin_with(_INITIAL_WEIGHTS.value)
+        new = trainer.begin_with(_INITIAL_WEIGHTS.value)
+        if new:
+            print(
+                f"{len(new)} weights that {_INITIAL_WEIGHTS.value} lacks begin at random, such as {new[0]}"
+            )
     print(
         f"{config.name}: {len(stored)} recordings to train on, {len(validation)} to validate on"
         + (f"; going on from step {trainer.step}" if resumed else ""),
