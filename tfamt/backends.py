@@ -6,6 +6,8 @@ and decodes the notes, the same for all backends: this process (`BACKENDS`), a s
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 import threading
 from collections.abc import Callable
@@ -29,6 +31,19 @@ Backend: TypeAlias = Callable[[Array], dict[str, Array]]
 By name: every head of the model ([..., 88], probabilities), and "spectrogram" ([..., bins], the scaled input) if the
 backend can tell.
 """
+
+
+def give_each_a_core(recordings: int) -> None:
+    """For as many recordings at a time as there are cores, or more: each call of the network stays on one core.
+
+    Calls that all use all cores wait for each other. Does nothing once TensorFlow has begun to compute, or where the
+    user set TF_NUM_INTRAOP_THREADS.
+    """
+    import tensorflow as tf
+
+    if recordings >= (os.cpu_count() or 1) and "TF_NUM_INTRAOP_THREADS" not in os.environ:
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def keras_backend(config: Config, model: keras.Model, *, in_training: bool = False) -> Backend:

@@ -31,7 +31,7 @@ from absl import flags
 
 from pipelines.arithmetic import multiply_adds, peak_multiply_adds
 from pipelines.measuring import cpu_seconds, run_measured
-from tfamt.backends import BACKENDS
+from tfamt.backends import BACKENDS, give_each_a_core
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def _measure_speed(folder: str) -> None:
         raise problems[0]
     recordings = [recording.path for recording in found]
     audio = sum(probe(recording).duration for recording in recordings)
+    give_each_a_core(_PARALLEL.value)
     config, model = _network()
     transcriber = Transcriber(config, BACKENDS[_BACKEND.value](config, model))
     _compare(transcriber, recordings, audio, config.name)

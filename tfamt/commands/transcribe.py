@@ -155,13 +155,16 @@ def _endings() -> dict[str, str]:
     return endings | ({"wav": ".notes.wav"} if _WAV.value else {})
 
 
-def _load() -> Transcriber:
+def _load(recordings: int = 1) -> Transcriber:
+    """What transcribes so many recordings at a time."""
     if _SERVER.value:
         from tfamt.serving_client import remote_transcriber
 
         return remote_transcriber(_SERVER.value, timeout=_SERVER_TIMEOUT.value)
+    from tfamt.backends import give_each_a_core
     from tfamt.transcription import Transcriber
 
+    give_each_a_core(recordings)
     return Transcriber.load(_WEIGHTS.value, window_frames=_WINDOW.value, backend=_BACKEND.value)
 
 
@@ -169,12 +172,13 @@ def _transcribe_all(jobs: list[Job], manifest: Manifest | None) -> int:
     """Works on several recordings at a time with one model; returns how many could not be transcribed."""
     from concurrent.futures import ThreadPoolExecutor, as_completed
 
-    transcriber = _load()
+    at_a_time = min(_PARALLEL.value, len(jobs))
+    transcriber = _load(at_a_time)
     stopping = threading.Event()
     failed = 0
     with (
         _progress(sum(job.duration for job in jobs)) as advance,
-        ThreadPoolExecutor(min(_PARALLEL.value, len(jobs))) as pool,
+        ThreadPoolExecutor(at_a_time) as pool,
     ):
 
         def work(job: Job) -> str:
