@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfamt.layers.normalization import BatchNormalization
-from tfamt.layers.unet import NORM
+from tfamt.layers.unet import ADD, NORM
 
 
 def without_norms(model: keras.Model) -> keras.Model:
@@ -23,18 +23,29 @@ def without_norms(model: keras.Model) -> keras.Model:
       model: a functional model in which each normalisation stands behind the convolution that bears its name
         (`tfamt.layers.unet.conv_norm`), and nothing else takes that convolution's output.
     """
+    norms = [layer for layer in model.layers if isinstance(layer, BatchNormalization)]
+    names = {layer.name for layer in model.layers}
+    convolutions = {norm.name: norm.name.removesuffix(NORM) for norm in norms}
+    # What `dilated_residual` adds to is the convolution's own input: a 1 in the middle of the kernel does that as well.
+    # Left as it is, oneDNN fuses both, adds in place, and overwrites what the convolution has yet to read.
+    residuals = {f"{name}{ADD}" for name in convolutions.values()} & names
 
     def call(layer: keras.layers.Layer, *args: Any, **options: Any) -> Any:
+        if layer.name in residuals:
+            return args[0][1]
         return args[0] if isinstance(layer, BatchNormalization) else layer(*args, **options)
 
     folded = keras.models.clone_model(model, call_function=call)
     for layer in folded.layers:
         if layer.weights:
             layer.set_weights(model.get_layer(layer.name).get_weights())
-    for norm in model.layers:
-        if isinstance(norm, BatchNormalization):
-            convolution = folded.get_layer(norm.name.removesuffix(NORM))
-            convolution.set_weights(_folded(convolution, norm))
+    for norm in norms:
+        name = convolutions[norm.name]
+        kernel, bias = _folded(folded.get_layer(name), norm)
+        if f"{name}{ADD}" in residuals:
+            height, width = kernel.shape[:2]
+            kernel[height // 2, width // 2] += np.eye(kernel.shape[-1], dtype=kernel.dtype)
+        folded.get_layer(name).set_weights([kernel, bias])
     return folded
 
 

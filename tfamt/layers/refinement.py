@@ -61,7 +61,7 @@ class KeyNeighbours(keras.layers.Layer):
         below, above = max(0, -min(self.intervals)), max(0, max(self.intervals))
         padded = tf.pad(x, [[0, 0], [0, 0], [below, above], [0, 0]])
         near = [padded[:, :, below + i : below + i + keys] for i in self.intervals]
-        everywhere = tf.tile(tf.reduce_mean(x, axis=2, keepdims=True), [1, 1, keys, 1])
+        everywhere = tf.reduce_mean(x, axis=2, keepdims=True) + tf.zeros_like(x)
         return tf.concat([*near, everywhere], axis=-1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -15,6 +15,9 @@ LEAK = 0.01
 NORM = "_norm"
 """Ends the name of a batch normalisation; before it stands the name of the convolution that it follows."""
 
+ADD = "_add"
+"""Ends the name of what adds a normalised convolution to its own input; before it stands the convolution's name."""
+
 _OUTPUT_GAIN = 4.0
 """How much more than PyTorch's default the U-net's last convolution puts out before training.
 
@@ -166,7 +169,7 @@ def dilated_residual(x: Any, dilation: int, name: str) -> Any:
     further = BatchNormalization(
         momentum=0.9, epsilon=1e-5, gamma_initializer="zeros", name=f"{name}{NORM}"
     )(further)
-    x = keras.layers.Add(name=f"{name}_add")([x, further])
+    x = keras.layers.Add(name=f"{name}{ADD}")([x, further])
     return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)
 
 
