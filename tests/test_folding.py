@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfamt.config import Config, replace
 from tfamt.folding import without_norms
@@ -52,10 +55,16 @@ def test_outputs_stay_and_norms_go(config: Config) -> None:
     for name in plain:
         assert np.ptp(plain[name]) > 0.1
         np.testing.assert_allclose(ours[name], plain[name], rtol=0, atol=1e-5)
+    # Graphs are fused: an addition to a convolution's own input once overwrote what it had yet to read.
+    fused = tf.function(lambda x: folded(x, training=False), autograph=False)(spectrogram)
+    for name in plain:
+        np.testing.assert_allclose(fused[name], plain[name], rtol=0, atol=1e-5)
     norms = [layer.name for layer in model.layers if isinstance(layer, BatchNormalization)]
     assert len(norms) > 4
     assert [layer.name for layer in folded.layers] == [
-        layer.name for layer in model.layers if layer.name not in norms
+        layer.name
+        for layer in model.layers
+        if layer.name not in norms and not re.fullmatch("dilated[0-9]+_add", layer.name)
     ]
 
 
