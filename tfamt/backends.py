@@ -39,11 +39,13 @@ def give_each_a_core(recordings: int) -> None:
     Calls that all use all cores wait for each other. Does nothing once TensorFlow has begun to compute, or where the
     user set TF_NUM_INTRAOP_THREADS.
     """
+    if recordings < (os.cpu_count() or 1) or "TF_NUM_INTRAOP_THREADS" in os.environ:
+        return
+    # TensorFlow takes seconds to load.
     import tensorflow as tf
 
-    if recordings >= (os.cpu_count() or 1) and "TF_NUM_INTRAOP_THREADS" not in os.environ:
-        with contextlib.suppress(RuntimeError):
-            tf.config.threading.set_intra_op_parallelism_threads(1)
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def keras_backend(config: Config, model: keras.Model, *, in_training: bool = False) -> Backend:

@@ -19,33 +19,38 @@ def without_norms(model: keras.Model) -> keras.Model:
     the slope, its bias on that line (Jacob et al., "Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference", 2018, section 3.2). Outputs differ by rounding alone.
 
+    Nor is there anything left that adds such a convolution to its own input (`tfamt.layers.unet.dilated_residual`): a 1
+    in the middle of the kernel does that. oneDNN would fuse both, add in place, and so overwrite what the convolution
+    has yet to read.
+
     Args:
       model: a functional model in which each normalisation stands behind the convolution that bears its name
         (`tfamt.layers.unet.conv_norm`), and nothing else takes that convolution's output.
     """
-    norms = [layer for layer in model.layers if isinstance(layer, BatchNormalization)]
-    names = {layer.name for layer in model.layers}
-    convolutions = {norm.name: norm.name.removesuffix(NORM) for norm in norms}
-    # What `dilated_residual` adds to is the convolution's own input: a 1 in the middle of the kernel does that as well.
-    # Left as it is, oneDNN fuses both, adds in place, and overwrites what the convolution has yet to read.
-    residuals = {f"{name}{ADD}" for name in convolutions.values()} & names
+    norms = {
+        layer.name.removesuffix(NORM): layer
+        for layer in model.layers
+        if isinstance(layer, BatchNormalization)
+    }
+    additions = {f"{name}{ADD}" for name in norms} & {layer.name for layer in model.layers}
 
     def call(layer: keras.layers.Layer, *args: Any, **options: Any) -> Any:
-        if layer.name in residuals:
-            return args[0][1]
+        if layer.name in additions:
+            _, convolved = args[0]
+            return convolved
         return args[0] if isinstance(layer, BatchNormalization) else layer(*args, **options)
 
     folded = keras.models.clone_model(model, call_function=call)
     for layer in folded.layers:
         if layer.weights:
             layer.set_weights(model.get_layer(layer.name).get_weights())
-    for norm in norms:
-        name = convolutions[norm.name]
-        kernel, bias = _folded(folded.get_layer(name), norm)
-        if f"{name}{ADD}" in residuals:
-            height, width = kernel.shape[:2]
-            kernel[height // 2, width // 2] += np.eye(kernel.shape[-1], dtype=kernel.dtype)
-        folded.get_layer(name).set_weights([kernel, bias])
+    for name, norm in norms.items():
+        convolution = folded.get_layer(name)
+        kernel, bias = _folded(convolution, norm)
+        if f"{name}{ADD}" in additions:
+            height, width, channels, _ = kernel.shape
+            kernel[height // 2, width // 2] += np.eye(channels, dtype=kernel.dtype)
+        convolution.set_weights([kernel, bias])
     return folded
 
 

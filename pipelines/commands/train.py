@@ -147,7 +147,7 @@ def train(
         new = trainer.begin_with(_INITIAL_WEIGHTS.value)
         if new:
             print(
-                f"{len(new)} weights that {_INITIAL_WEIGHTS.value} lacks begin at random, such as {new[0]}"
+                f"{len(new)} weights that {_INITIAL_WEIGHTS.value} lacks begin as in a new model, such as {new[0]}"
             )
     print(
         f"{config.name}: {len(stored)} recordings to train on, {len(validation)} to validate on"

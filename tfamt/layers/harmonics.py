@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+
+def shifted(x: tf.Tensor, shifts: Sequence[int], width: int) -> list[tf.Tensor]:
+    """For each shift, `width` bins (or keys) of x [batch, frames, bins, ...] from that one on, with 0 outside of x."""
+    below = max(0, -min(shifts))
+    above = max(0, max(shifts) + width - x.shape[2])
+    padded = tf.pad(x, [[0, 0], [0, 0], [below, above]] + [[0, 0]] * (len(x.shape) - 3))
+    return [padded[:, :, below + shift : below + shift + width] for shift in shifts]
 
 
 @keras.saving.register_keras_serializable("tfamt")
@@ -29,18 +38,11 @@ class HarmonicStack(keras.layers.Layer):
 
     def call(self, spectrogram: tf.Tensor) -> tf.Tensor:
         per_pitch = self.bins_per_octave // 12
-        width = self.pitches * per_pitch
         shifts = [round(self.bins_per_octave * np.log2(h)) for h in self.harmonics]
-        below = max(0, -min(shifts))
-        above = max(0, max(shifts) + width - spectrogram.shape[2])
-        padded = tf.pad(spectrogram, [[0, 0], [0, 0], [below, above]])
         frames = tf.shape(spectrogram)[1]
         channels = [
-            tf.reshape(
-                padded[:, :, below + shift : below + shift + width],
-                [-1, frames, self.pitches, per_pitch],
-            )
-            for shift in shifts
+            tf.reshape(bins, [-1, frames, self.pitches, per_pitch])
+            for bins in shifted(spectrogram, shifts, self.pitches * per_pitch)
         ]
         return tf.concat(channels, axis=-1)
 

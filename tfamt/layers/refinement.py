@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfamt.layers.harmonics import shifted
 from tfamt.layers.unet import conv_norm, dilated_residual
 
 CONFUSED = (-24, -19, -12, -1, 0, 1, 12, 19, 24)
@@ -57,10 +58,8 @@ class KeyNeighbours(keras.layers.Layer):
         self.intervals = tuple(intervals)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        keys = x.shape[2]
-        below, above = max(0, -min(self.intervals)), max(0, max(self.intervals))
-        padded = tf.pad(x, [[0, 0], [0, 0], [below, above], [0, 0]])
-        near = [padded[:, :, below + i : below + i + keys] for i in self.intervals]
+        near = shifted(x, self.intervals, x.shape[2])
+        # Not tiled: OpenVINO tiles along the wrong axis.
         everywhere = tf.reduce_mean(x, axis=2, keepdims=True) + tf.zeros_like(x)
         return tf.concat([*near, everywhere], axis=-1)
 
