@@ -21,7 +21,8 @@ from tfamt.transcription import Transcriber
 def test_openvino_hears_what_tensorflow_hears(root: Path) -> None:
     pytest.importorskip("openvino", reason="needs the extra serving: OpenVINO")
     ours, theirs = (
-        Transcriber.load(window_frames=200, backend=name) for name in ("tensorflow", "openvino")
+        Transcriber.load(window_frames=200, backend=name, precision="float32")
+        for name in ("tensorflow", "openvino")
     )
     music = read(root / "examples" / "prelude.ogg")
     windows = np.stack([music[start:][: 200 * 512] for start in (0, 7 * 16000, 14 * 16000)])
@@ -42,7 +43,7 @@ def test_the_command_takes_a_backend(root: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="needs the extra serving: OpenVINO")
     for name in ("tensorflow", "openvino"):
         done = command(
-            *("tfamt.commands.transcribe", f"--backend={name}", "--csv"),
+            *("tfamt.commands.transcribe", f"--backend={name}", "--precision=float32", "--csv"),
             *(f"--output_dir={tmp_path / name}", root / "examples" / "prelude.ogg"),
         )
         assert done.returncode == 0, done.stderr

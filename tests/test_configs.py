@@ -101,13 +101,17 @@ def test_settings_are_the_papers(parse, data: str, kind: str, baseline: str) -> 
 
 def test_each_stretch_of_the_piano_begins_with_the_weights_of_the_one_before(parse) -> None:
     before = None
-    stretches = {"piano_1": 1500, "piano_2": 7800, "piano_3": 5450, "piano": 3600}
-    for name, steps in stretches.items():
+    # Steps, and width and partials of the refinement.
+    stretches = {
+        "piano_1": (1500, 0, 0), "piano_2": (7800, 0, 0), "piano_3": (5450, 0, 0),
+        "piano_4": (3600, 16, 0), "piano": (4200, 32, 6),
+    }  # fmt: skip
+    for name, (steps, width, partials) in stretches.items():
         parse(f"--flagfile=configs/{name}.flags")
         assert config_from_flags().training.steps == steps
-        # The refinement came last.
-        refinement = preset("piano").model.refinement if name == "piano" else 0
-        model = dataclasses.replace(preset("piano").model, refinement=refinement)
+        model = dataclasses.replace(
+            preset("piano").model, refinement=width, refinement_partials=partials
+        )
         assert config_from_flags().model == model
         assert flags.FLAGS.initial_weights == before
         before = f"{flags.FLAGS.run_dir}/weights.npz"

@@ -11,7 +11,7 @@ from tfamt.config import SpectrogramConfig
 from tfamt.layers.cqt import ConstantQ
 from tfamt.layers.harmonics import HarmonicStack
 from tfamt.layers.lstm import BidirectionalLSTM
-from tfamt.layers.mel import MelSpectrogram, mel_filters
+from tfamt.layers.mel import MelSpectrogram, mel_filters, mel_positions
 from tfamt.layers.normalization import BatchNormalization
 from tfamt.layers.refinement import KeyNeighbours
 from tfamt.layers.scaling import MinMaxScaling, PeakScaling
@@ -83,6 +83,16 @@ def test_mel_without_fft_is_the_same() -> None:
     by_matrix = MelSpectrogram(fourier="matrix")(waveform).numpy()
     np.testing.assert_allclose(by_matrix, by_fft, rtol=1e-4, atol=1e-6 * by_fft.max())
     assert MelSpectrogram(fourier="matrix").get_config()["fourier"] == "matrix"
+
+
+def test_frequencies_lie_between_the_bins_whose_filters_they_pass() -> None:
+    # 10 Hz apart: each centre is a frequency of its own.
+    filters = mel_filters(16000, 1600, 40, 100.0, 7000.0)
+    hz = np.arange(801) * 10.0
+    positions = mel_positions(hz, 40, 100.0, 7000.0)
+    for bin_, weights in enumerate(filters):
+        assert abs(positions[weights.argmax()] - bin_) < 0.2
+        np.testing.assert_array_equal(weights > 1e-9, np.abs(positions - bin_) < 1.0 - 1e-9)
 
 
 def test_mel_filters_of_slaneys_scale() -> None:

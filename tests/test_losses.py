@@ -34,8 +34,9 @@ EXPECTED = {
     "pianoroll": -(math.log(0.9) + math.log(0.8) + math.log(0.6) + math.log(0.5)) / 4,
     "onset": -(math.log(0.8) + math.log(0.5) + 2 * math.log(0.9)) / 4,
     "offset": math.log(2),
-    # (1 * 0.2^2 + 0.5 * 0.1^2) / 1.5: only where a note begins.
-    "velocity": 0.045 / 1.5,
+    # Only where a note begins: 0.2 and, with half the weight, -0.1, which is 0.1 on the average.
+    "velocity": (1 * 0.1**2 + 0.5 * 0.2**2) / 1.5,
+    "velocity_level": 0.1**2,
     "reconstruction": (0.01 + 0.16) / 2,
     "second_pass": math.log(2),
 }
@@ -57,21 +58,36 @@ def test_the_papers_loss_is_the_plain_sum() -> None:
 def test_weights() -> None:
     terms = loss_terms(TARGETS, OUTPUTS, SPECTROGRAM)
     weights = LossConfig(
-        pianoroll=2, reconstruction=10, second_pass=0, onset=3, offset=0.5, velocity=4
-    )
+        pianoroll=2, reconstruction=10, second_pass=0, onset=3, offset=0.5, velocity=4,
+        velocity_level=7,
+    )  # fmt: skip
     expected = (
         2 * EXPECTED["pianoroll"]
         + 10 * EXPECTED["reconstruction"]
         + 3 * EXPECTED["onset"]
         + 0.5 * EXPECTED["offset"]
         + 4 * EXPECTED["velocity"]
+        + 7 * EXPECTED["velocity_level"]
     )
     assert float(total_loss(terms, weights)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_velocity_without_any_onset_is_0() -> None:
     silent = TARGETS | {"onset": _one([0, 0, 0, 0])}
-    assert float(loss_terms(silent, OUTPUTS, SPECTROGRAM)["velocity"]) == 0.0
+    terms = loss_terms(silent, OUTPUTS, SPECTROGRAM)
+    assert float(terms["velocity"]) == float(terms["velocity_level"]) == 0.0
+
+
+def test_each_window_has_a_level_of_its_own() -> None:
+    # The window of above, and one with a single note, too loud by 0.3.
+    targets = {
+        "onset": tf.concat([TARGETS["onset"], _one([1, 0, 0, 0])], 0),
+        "velocity": tf.concat([TARGETS["velocity"], _one([0.4, 0, 0, 0])], 0),
+    }
+    outputs = {"velocity": tf.concat([OUTPUTS["velocity"], _one([0.7, 0, 0, 0])], 0)}
+    terms = loss_terms(targets, outputs, SPECTROGRAM)
+    assert float(terms["velocity"]) == pytest.approx(0.03 / 2.5, rel=1e-5)
+    assert float(terms["velocity_level"]) == pytest.approx((1.5 * 0.1**2 + 0.3**2) / 2.5, rel=1e-5)
 
 
 def test_certainty_is_finite() -> None:

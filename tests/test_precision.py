@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -13,7 +14,9 @@ from tests.processes import command
 from tests.test_resume import FLAGS, data
 from tfamt import precision
 from tfamt.errors import InputError
+from tfamt.evaluation import score
 from tfamt.presets import preset
+from tfamt.transcription import Frames, Transcriber
 from tfamt.weights import load_weights
 
 __all__ = ["data"]
@@ -70,3 +73,49 @@ def test_training_in_mixed_precision_or_not_at_all(
     coarse, exact = losses["mixed_bfloat16"], losses["float32"]
     # Eight bits of mantissa: near, and not the same.
     assert coarse == pytest.approx(exact, rel=0.02) and coarse != exact
+
+
+@pytest.mark.parametrize(
+    ("flags", "best"),
+    [
+        ("flags : fpu avx512f avx512_bf16 avx512_vnni", "mixed_bfloat16"),
+        ("flags : fpu avx2 avx512f avx512_vnni", "float32"),
+        (None, "float32"),
+    ],
+)
+def test_inference_takes_what_the_processor_has(
+    flags: str | None, best: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "cpuinfo"
+    if flags is not None:
+        told.write_text(f"processor : 0\n{flags}\n")
+    monkeypatch.setattr(precision, "_CPU_INFO", told)
+    assert precision.inference_precision("auto") == best
+    for name in precision.PRECISIONS:
+        assert precision.inference_precision(name) == name
+    with pytest.raises(InputError, match="must be one of auto, float32, .*Received: 'half'"):
+        precision.inference_precision("half")
+
+
+def test_openvino_has_no_choice() -> None:
+    assert precision.backend_precision("openvino", "auto") == "float32"
+    assert precision.backend_precision("tensorflow", "auto") == "auto"
+    with pytest.raises(InputError, match="computes in float32 only. Received: 'mixed_bfloat16'"):
+        Transcriber.load(backend="openvino", precision="mixed_bfloat16")
+
+
+def test_the_faster_precision_hears_the_same_music(root: Path) -> None:
+    if precision.inference_precision("auto") == "float32":
+        pytest.skip("this processor does not multiply bfloat16")
+    rolls, notes = {}, {}
+    for name in ("float32", "auto"):
+        heard: list[Frames] = []
+        notes[name] = Transcriber.load(precision=name).transcribe(
+            root / "examples" / "prelude.ogg", listener=heard.append
+        )
+        rolls[name] = np.concatenate([frames.rolls["pianoroll"] for frames in heard])
+    # What is made for training afterwards computes as before.
+    assert keras.config.dtype_policy().name == "float32"
+    difference = np.abs(rolls["auto"] - rolls["float32"])
+    assert 1e-4 < difference.max() < 0.1 and difference.mean() < 1e-3
+    assert score(notes["float32"], notes["auto"])["note_offset_velocity_f1"] > 0.98

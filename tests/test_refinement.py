@@ -5,8 +5,17 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from tfamt.config import HEADS
-from tfamt.layers.refinement import KeyNeighbours, refined
+from tfamt.config import HEADS, Config, replace
+from tfamt.layers.refinement import (
+    PARTIAL_GAIN,
+    KeyNeighbours,
+    grow_refinement,
+    partial_levels,
+    refined,
+)
+from tfamt.model import build_model
+from tfamt.presets import preset
+from tfamt.weights import named_weights
 
 
 def test_a_key_sees_its_neighbours_and_the_mean() -> None:
@@ -49,3 +58,51 @@ def test_the_refinement_is_the_same_for_every_key_and_hears_a_second_around() ->
     heard = np.flatnonzero(change.max(axis=1) > 1e-6)
     assert 64 - 44 <= heard.min() < 64 - 30 and 64 + 30 < heard.max() <= 64 + 44
     assert change[64, 52] > 10 * change[64, 53]
+
+
+def test_levels_of_partials_are_read_between_the_bins() -> None:
+    spectrogram = keras.Input((None, 4))
+    # Three keys; the last one's second partial lies above the spectrogram.
+    positions = np.array([[0.0, 1.25, 2.0], [1.0, 2.5, 4.5]])
+    levels = keras.Model(spectrogram, partial_levels(spectrogram, positions))
+    seen = levels(np.array([[[0.1, 0.2, 0.6, 1.0]]], np.float32))
+    np.testing.assert_allclose(seen[0][0, 0], PARTIAL_GAIN * np.array([0.1, 0.3, 0.6]), rtol=1e-6)
+    np.testing.assert_allclose(seen[1][0, 0], PARTIAL_GAIN * np.array([0.2, 0.8, 0.0]), rtol=1e-6)
+
+
+def test_the_piano_hears_a_tone_at_the_keys_whose_partial_it_is() -> None:
+    config = preset("piano")
+    transcriber = build_model(config).get_layer("transcriber")
+    names = [f"refine_partial{number}" for number in range(1, 7)]
+    levels = keras.Model(transcriber.input, [transcriber.get_layer(n).output for n in names])
+    # 1,320 Hz: Slaney's 15 + 27 log(1.32) / log(6.4) = 19.04 of 0.45 .. 45.245 Mels, in 230 steps of 0.19476: bin 94.4.
+    spectrogram = np.zeros((1, 1, 229), np.float32)
+    spectrogram[0, 0, 94:96] = 1.0
+    loudest = [int(np.argmax(level[0, 0])) + 21 for level in levels(spectrogram)]
+    # E6 is 1,319 Hz, and 2, 3, 4, 5, 6 times E5, A4, E4, C4 and A3.
+    assert loudest == [88, 76, 69, 64, 60, 57]
+
+
+def test_a_refinement_grows_without_a_change_of_what_it_says() -> None:
+    def model(**refinement: int) -> keras.Model:
+        settings = {"channels": (4,), "context": "none", "heads": HEADS, "reconstruction": False}
+        return build_model(replace(Config(), "model", **settings, **refinement))
+
+    random = np.random.default_rng(3)
+    small, large = model(refinement=16), model(refinement=24, refinement_partials=2)
+    for name, weight in named_weights(small).items():
+        if "variance" not in name:
+            weight.assign(random.normal(0, 0.2, weight.shape))
+    trained = {name: weight.numpy() for name, weight in named_weights(small).items()}
+    weights = named_weights(large)
+    first = {name: weight.numpy() for name, weight in weights.items()}
+    grown = grow_refinement(trained, first)
+    for name, value in {**first, **grown}.items():
+        weights[name].assign(value)
+    spectrogram = random.random((1, 40, 229), np.float32)
+    for head, said in small(spectrogram).items():
+        np.testing.assert_allclose(large(spectrogram)[head], said, rtol=0, atol=2e-6)
+    # What is new is no copy, and is there to be learnt with.
+    kernel = grown["transcriber/refine_time/kernel"]
+    assert kernel.shape == (5, 1, 6, 24) and (kernel[:, :, :, 16:] != 0).all()
+    assert (kernel[:, :, 4:, :16] == 0).all()

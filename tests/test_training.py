@@ -137,6 +137,14 @@ def test_weights_begin_a_model_with_more_to_it_and_say_what_they_lack(tmp_path: 
     for name, weight in _weights(refined).items():
         source = before if name in new else _weights(plain)
         np.testing.assert_array_equal(weight, source[name], err_msg=name)
+    refined.save()
+    wider = _trainer(
+        replace(TINY, "model", refinement=6, refinement_partials=1), tmp_path / "wider"
+    )
+    new = wider.begin_with(tmp_path / "refined" / "weights.npz")
+    assert {name.split("/")[1] for name in new} == {"refine_partial1"}
+    bias = "transcriber/refine_time/bias"
+    np.testing.assert_array_equal(_weights(wider)[bias][:4], _weights(refined)[bias])
 
 
 def test_clipping_comes_before_the_update(tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ class ModelConfig:
         network for every pitch, over the bins at that pitch; needs a CQT with 88 times a whole number of bins.
       refinement: width of a small network, the same for every key, that corrects what the heads say by what they say of
         keys an octave or a twelfth away, and of the second around; 0 leaves it out (paper). For heads by frame.
+      refinement_partials: how many partials of each key the refinement sees in the spectrogram, beside the heads.
       reconstruction: whether U-net 2 turns the outputs back into the spectrogram.
       reconstruction_channels: filters of U-net 2 by level.
       reconstruction_units: LSTM units each way (or filters) in front of U-net 2.
@@ -126,6 +127,7 @@ class ModelConfig:
     heads: tuple[str, ...] = ("pianoroll",)
     heads_by: str = "frame"
     refinement: int = 0
+    refinement_partials: int = 0
     reconstruction: bool = True
     reconstruction_channels: tuple[int, ...] = (16, 32, 64, 128)
     reconstruction_units: int = 229
@@ -143,7 +145,7 @@ class ModelConfig:
                 _positive(f"model_{name}", channels)
         for name in ("features", "context_units", "reconstruction_units"):
             _positive(f"model_{name}", getattr(self, name))
-        for name in ("projection", "all_pitches", "refinement"):
+        for name in ("projection", "all_pitches", "refinement", "refinement_partials"):
             if getattr(self, name) < 0:
                 raise InputError(f"model_{name} must be 0 or more. Received: {getattr(self, name)}")
         for dilation in self.dilations:
@@ -152,6 +154,8 @@ class ModelConfig:
             raise InputError("model_dilations and model_all_pitches need model_heads_by=pitch")
         if self.refinement and self.heads_by != "frame":
             raise InputError("model_refinement needs model_heads_by=frame")
+        if self.refinement_partials and not self.refinement:
+            raise InputError("model_refinement_partials needs model_refinement")
         for harmonic in self.harmonics:
             _positive("model_harmonics", harmonic)
         for head in self.heads:
@@ -172,7 +176,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weight of each term of the loss; the paper's are all 1."""
+    """Weight of each term of the loss (`tfamt.losses.loss_terms`); the paper's are all 1."""
 
     pianoroll: float = 1.0
     reconstruction: float = 1.0
@@ -180,6 +184,7 @@ class LossConfig:
     onset: float = 1.0
     offset: float = 1.0
     velocity: float = 1.0
+    velocity_level: float = 1.0
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from tfamt.config import Config, ModelConfig, SpectrogramConfig
 from tfamt.layers.cqt import ConstantQ
 from tfamt.layers.harmonics import HarmonicStack
 from tfamt.layers.lstm import BidirectionalLSTM
-from tfamt.layers.mel import MelSpectrogram
-from tfamt.layers.refinement import refined
+from tfamt.layers.mel import MelSpectrogram, mel_positions
+from tfamt.layers.refinement import partial_levels, refined
 from tfamt.layers.scaling import LevelScaling, MinMaxScaling, PeakScaling
 from tfamt.layers.unet import LEAK, conv_norm, dilated_residual, torch_uniform, unet
-from tfamt.notes import NUM_PITCHES
+from tfamt.notes import LOWEST_PITCH, NUM_PITCHES
 
 FEATURE_MAP = "feature_map"
 """Name of the layer, in transcriber and reconstructor, that puts out the U-net's feature map."""
@@ -147,12 +149,23 @@ def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Mo
         for head in config.heads
     }
     if config.refinement:
-        logits = refined(logits, config.refinement, FULL_PRECISION)
+        positions = _partial_positions(front, config.refinement_partials)
+        levels = partial_levels(spectrogram, positions)
+        logits = refined(logits, config.refinement, FULL_PRECISION, levels)
     outputs = {
         head: keras.layers.Activation("sigmoid", dtype=FULL_PRECISION, name=f"{head}_sigmoid")(x)
         for head, x in logits.items()
     }
     return keras.Model(spectrogram, outputs, name="transcriber")
+
+
+def _partial_positions(front: SpectrogramConfig, partials: int) -> NDArray[np.float64]:
+    """Where the first partials of every key lie between the bins of the spectrogram, [partials, 88]."""
+    fundamentals = 440.0 * 2.0 ** ((np.arange(NUM_PITCHES) + LOWEST_PITCH - 69) / 12.0)
+    hz = np.arange(1, partials + 1)[:, None] * fundamentals
+    if front.kind == "cqt":
+        return np.asarray(front.bins_per_octave * np.log2(hz / front.low_hz))
+    return mel_positions(hz, front.bins, front.low_hz, front.high_hz)
 
 
 def _heads_by_pitch(features: Any, config: ModelConfig) -> dict[str, Any]:

@@ -51,10 +51,11 @@ PRESETS = {
                 features=4,
                 feature_activation="leaky_relu",
                 heads=HEADS,
-                refinement=16,
+                refinement=32,
+                refinement_partials=6,
                 reconstruction=False,
             ),
-            loss=LossConfig(onset=4.0, offset=0.5, velocity=2.0),
+            loss=LossConfig(onset=4.0, offset=0.5, velocity=2.0, velocity_level=2.0),
             training=TrainingConfig(
                 batch_size=8,
                 window_frames=200,
@@ -85,7 +86,7 @@ PRESETS = {
                 heads_by="pitch",
                 reconstruction=False,
             ),
-            loss=LossConfig(onset=4.0, offset=0.5, velocity=0.5),
+            loss=LossConfig(onset=4.0, offset=0.5, velocity=0.5, velocity_level=0.5),
             training=TrainingConfig(
                 batch_size=8,
                 window_frames=320,

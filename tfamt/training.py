@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tfamt.config import Config
 from tfamt.distribution import check_batch_size, distribute, share_of
 from tfamt.errors import InputError, TfamtError
+from tfamt.layers.refinement import grow_refinement
 from tfamt.losses import loss_terms, term_names, total_loss
 from tfamt.model import build_model
 from tfamt.run_folder import MetricsLog
@@ -130,7 +131,8 @@ class Trainer:
         """Takes the weights of a file instead of random ones, as their own averages.
 
         What the file lacks, such as a second U-net or the refinement, keeps its first weights; a second U-net that the
-        model lacks is not needed.
+        model lacks is not needed. A refinement may be wider than the file's, or see more
+        (`tfamt.layers.refinement.grow_refinement`).
 
         Returns:
           The names of the weights that the file lacks.
@@ -142,7 +144,7 @@ class Trainer:
         if config.model.reconstruction and not self.config.model.reconstruction:
             arrays = transcriber_only(arrays)
         first = {name: weight.numpy() for name, weight in named_weights(self.model).items()}
-        assign_weights(self.model, {**first, **arrays}, weights)
+        assign_weights(self.model, {**first, **grow_refinement(arrays, first)}, weights)
         for average, weight in zip(self._average, self.model.weights, strict=False):
             average.assign(weight.value)
         return [name for name in first if name not in arrays]

@@ -144,12 +144,21 @@ def transcriber_only(arrays: Arrays) -> Arrays:
     return {name: array for name, array in arrays.items() if not name.startswith("reconstructor/")}
 
 
-def load_transcriber(path: str | os.PathLike[str]) -> tuple[Config, keras.Model]:
-    """Only what transcription needs: U-net 1 with its heads, spectrogram -> {head: roll}."""
+def load_transcriber(
+    path: str | os.PathLike[str], precision: str = "float32"
+) -> tuple[Config, keras.Model]:
+    """Only what transcription needs: U-net 1 with its heads, spectrogram -> {head: roll}.
+
+    Args:
+      path: the weights file.
+      precision: what its layers compute in (`tfamt.precision.inference_precision`).
+    """
     config, arrays = load_weights(path)
     # TensorFlow takes seconds to load: not before the file is known to be right.
     from tfamt.model import build_model
+    from tfamt.precision import inference_precision, layers_in
 
-    model = build_model(replace(config, "model", reconstruction=False))
+    with layers_in(inference_precision(precision)):
+        model = build_model(replace(config, "model", reconstruction=False))
     assign_weights(model, transcriber_only(arrays), path)
     return config, model.get_layer("transcriber")

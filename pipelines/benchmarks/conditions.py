@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
 
     if argv[1:]:
         raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
-    transcriber = Transcriber.load(_WEIGHTS.value)
+    transcriber = Transcriber.load(_WEIGHTS.value, precision="float32")
     parts = {
         "without music: notes per minute": _false_notes(transcriber),
         "recordings": _scores(transcriber, _changed()),

@@ -44,6 +44,7 @@ _AUDIO = flags.DEFINE_string("audio", None, "Folder of recordings.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
 _PRESET = flags.DEFINE_string("preset", None, "Instead: a preset's network with random weights.")
 _BACKEND = flags.DEFINE_enum("backend", "tensorflow", list(BACKENDS), "What runs the network.")
+_PRECISION = flags.DEFINE_string("precision", "auto", "As of bin/transcribe.")
 _REPEATS = flags.DEFINE_integer("repeats", 3, "How often; the median counts.", 1)
 _PARALLEL = flags.DEFINE_integer("parallel", 2, "Recordings to work on at a time.", 1)
 _COMPARE = flags.DEFINE_multi_string("compare_with", [], "Command of another transcriber.")
@@ -105,13 +106,16 @@ def _measure_speed(folder: str) -> None:
 def _network() -> tuple[Config, keras.Model]:
     from tfamt.config import replace
     from tfamt.model import build_model
+    from tfamt.precision import backend_precision, inference_precision, layers_in
     from tfamt.presets import preset
     from tfamt.weights import load_transcriber, shipped_weights
 
+    precision = backend_precision(_BACKEND.value, _PRECISION.value)
     if not _PRESET.value:
-        return load_transcriber(_WEIGHTS.value or shipped_weights())
+        return load_transcriber(_WEIGHTS.value or shipped_weights(), precision)
     config = preset(_PRESET.value)
-    model = build_model(replace(config, "model", reconstruction=False, second_pass=False))
+    with layers_in(inference_precision(precision)):
+        model = build_model(replace(config, "model", reconstruction=False, second_pass=False))
     return config, model.get_layer("transcriber")
 
 

@@ -52,6 +52,11 @@ _BACKEND = flags.DEFINE_string(
     "tensorflow",
     "What runs the network here: tensorflow, or openvino, which needs the extra 'serving'.",
 )
+_PRECISION = flags.DEFINE_string(
+    "precision",
+    "auto",
+    "What the network computes in here: float32, mixed_bfloat16, or auto for the faster one on this processor.",
+)
 _SERVER = flags.DEFINE_string(
     "server",
     None,
@@ -78,12 +83,11 @@ def main(argv: list[str]) -> int:
     names = argv[1:] + (read_list(_LIST.value) if _LIST.value else [])
     if not names:
         raise InputError("no recording was given", fix="Usage: bin/transcribe RECORDING ...")
-    if _SERVER.value and (
-        _WEIGHTS.value or _PNG.value or _WINDOW.value or flags.FLAGS["backend"].present
-    ):
+    own = (flags.FLAGS[name] for name in ("weights", "window_frames", "backend", "precision"))
+    if _SERVER.value and (_PNG.value or any(flag.present for flag in own)):
         raise InputError(
-            "--server goes without --weights, --window_frames and --backend, since the server has its own, and "
-            "without --png, since it sends no spectrogram"
+            "--server goes without --weights, --window_frames, --backend and --precision, since the server has its "
+            "own, and without --png, since it sends no spectrogram"
         )
     if STDIN in names:
         if names != [STDIN] or _MANIFEST.value:
@@ -112,6 +116,7 @@ def _manifest() -> Iterator[Manifest | None]:
         "version": __version__,
         "weights": _SERVER.value or file_digest(_WEIGHTS.value or shipped_weights()),
         "backend": _BACKEND.value,
+        "precision": _PRECISION.value,
         "window_frames": _WINDOW.value,
         "program": _PROGRAM.value,
         "kinds": sorted(_endings()),
@@ -165,7 +170,12 @@ def _load(recordings: int = 1) -> Transcriber:
     from tfamt.transcription import Transcriber
 
     give_each_a_core(recordings)
-    return Transcriber.load(_WEIGHTS.value, window_frames=_WINDOW.value, backend=_BACKEND.value)
+    return Transcriber.load(
+        _WEIGHTS.value,
+        window_frames=_WINDOW.value,
+        backend=_BACKEND.value,
+        precision=_PRECISION.value,
+    )
 
 
 def _transcribe_all(jobs: list[Job], manifest: Manifest | None) -> int:

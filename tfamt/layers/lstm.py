@@ -16,7 +16,8 @@ class BidirectionalLSTM(keras.layers.Layer):
 
     The cell of the authors' network (PyTorch's: gates in the order input, forget, cell, output; one bias on the
     input and one on the recurrent side, so that parameter counts agree with the paper's). Both directions run in
-    one loop over time, their input projections as one product outside it.
+    one loop over time, their input projections as one product outside it, in the precision of the input; all else is
+    in float32.
 
     In training the gradient is worked out by hand: TensorFlow's own, of a loop, adds up an array of the size of all
     frames once for each frame.
@@ -26,7 +27,7 @@ class BidirectionalLSTM(keras.layers.Layer):
     """
 
     def __init__(self, units: int, **kwargs: Any):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.units = units
         self.compiled = False
 
@@ -48,9 +49,12 @@ class BidirectionalLSTM(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         bias = tf.convert_to_tensor(self.bias) + tf.convert_to_tensor(self.recurrent_bias)
-        kernel = tf.convert_to_tensor(self.kernel)
-        forwards = tf.matmul(inputs, kernel[0]) + bias[0]
-        backwards = tf.reverse(tf.matmul(inputs, kernel[1]) + bias[1], axis=[1])
+        kernel = tf.cast(self.kernel, inputs.dtype)
+        forwards, backwards = (
+            tf.cast(tf.matmul(inputs, kernel[way]), self.compute_dtype) + bias[way]
+            for way in (0, 1)
+        )
+        backwards = tf.reverse(backwards, axis=[1])
         # [frames, 2, batch, 4 * units]: one slice per turn of the loop.
         projected = tf.transpose(tf.stack([forwards, backwards]), [2, 0, 1, 3])
         recurrent_kernel = tf.convert_to_tensor(self.recurrent_kernel)

@@ -80,12 +80,26 @@ def mel_filters(
     sample_rate: int, window: int, bins: int, low_hz: float, high_hz: float
 ) -> NDArray[np.float32]:
     """Triangular filters of unit area on Slaney's Mel scale (Auditory Toolbox): float32 [bins, window // 2 + 1]."""
-    edges = _mel_to_hz(np.linspace(_hz_to_mel(low_hz), _hz_to_mel(high_hz), bins + 2))
+    edges = _mel_to_hz(_mel_edges(bins, low_hz, high_hz))
     lower, centre, upper = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     hz = np.arange(window // 2 + 1) * sample_rate / window
     triangles = np.minimum((hz - lower) / (centre - lower), (upper - hz) / (upper - centre))
     filters: NDArray[np.float64] = np.maximum(triangles, 0.0) * 2.0 / (upper - lower)
     return filters.astype(np.float32)
+
+
+def mel_positions(
+    hz: NDArray[np.float64], bins: int, low_hz: float, high_hz: float
+) -> NDArray[np.float64]:
+    """Where frequencies lie between the bins of `mel_filters`, whose centres are 0, 1, ... bins - 1."""
+    edges = _mel_edges(bins, low_hz, high_hz)
+    positions: NDArray[np.float64] = (_hz_to_mel(hz) - edges[1]) / (edges[1] - edges[0])
+    return positions
+
+
+def _mel_edges(bins: int, low_hz: float, high_hz: float) -> NDArray[np.float64]:
+    low, high = _hz_to_mel(np.array([low_hz, high_hz]))
+    return np.linspace(low, high, bins + 2, dtype=np.float64)
 
 
 # Slaney's scale: linear below 1 kHz (200/3 Hz per Mel), then 27 Mels for a factor of 6.4.
@@ -95,10 +109,9 @@ _BREAK_MEL = _BREAK_HZ / _LINEAR_HZ
 _LOG_STEP = np.log(6.4) / 27.0
 
 
-def _hz_to_mel(hz: float) -> float:
-    if hz < _BREAK_HZ:
-        return hz / _LINEAR_HZ
-    return float(_BREAK_MEL + np.log(hz / _BREAK_HZ) / _LOG_STEP)
+def _hz_to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
+    logarithmic = _BREAK_MEL + np.log(np.maximum(hz, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
+    return np.where(hz < _BREAK_HZ, hz / _LINEAR_HZ, logarithmic)
 
 
 def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:

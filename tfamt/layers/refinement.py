@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfamt.layers.harmonics import shifted
 from tfamt.layers.unet import conv_norm, dilated_residual
@@ -14,9 +17,17 @@ CONFUSED = (-24, -19, -12, -1, 0, 1, 12, 19, 24)
 """Semitones to the keys that share most partials with a key, or lie next to it; and the key itself."""
 DILATIONS = (1, 4, 16)
 """Frames between those that are looked at together: 42 to either side in all, 1.3 s at the usual hop."""
+NARROW = 8
+"""Channels of a key that other keys see, at most."""
+PARTIAL_GAIN = 16.0
+"""Levels of partials come in units of 5 dB: as large as what the heads say. Steps of Adam are of one size for both."""
+PREFIX = "refine"
+"""Begins the names of the refinement's layers."""
 
 
-def refined(logits: dict[str, Any], width: int, dtype: str) -> dict[str, Any]:
+def refined(
+    logits: dict[str, Any], width: int, dtype: str, levels: Sequence[Any] = ()
+) -> dict[str, Any]:
     """Corrects what the heads say; by nothing at first.
 
     A dense head learns each key by itself. What makes a note believable is the same for all of them: a stroke that is
@@ -26,23 +37,89 @@ def refined(logits: dict[str, Any], width: int, dtype: str) -> dict[str, Any]:
       logits: of every head, before the sigmoid: Keras tensors [batch, frames, 88].
       width: channels of each key.
       dtype: of the result.
+      levels: what else there is to see of each key, [batch, frames, 88] each (`partial_levels`).
 
     Returns:
       The same, corrected.
     """
     said = keras.ops.stack(list(logits.values()), axis=-1)
-    x = conv_norm(said, width, "refine_time", (5, 1))
-    x = conv_norm(x, max(width // 2, 1), "refine_narrow", 1)
-    x = KeyNeighbours(CONFUSED, name="refine_neighbours")(x)
-    x = conv_norm(x, width, "refine_keys", 1)
+    seen = keras.ops.stack([*logits.values(), *levels], axis=-1) if levels else said
+    x = conv_norm(seen, width, f"{PREFIX}_time", (5, 1))
+    x = conv_norm(x, max(min(width // 2, NARROW), 1), f"{PREFIX}_narrow", 1)
+    x = KeyNeighbours(CONFUSED, name=f"{PREFIX}_neighbours")(x)
+    x = conv_norm(x, width, f"{PREFIX}_keys", 1)
     for dilation in DILATIONS:
-        x = dilated_residual(x, dilation, f"refine{dilation}")
+        x = dilated_residual(x, dilation, f"{PREFIX}{dilation}")
     # Of no weight at first, so that a model without it can be trained on with it.
     corrections = keras.layers.Conv2D(
-        len(logits), 1, kernel_initializer="zeros", dtype=dtype, name="refine_correct"
+        len(logits), 1, kernel_initializer="zeros", dtype=dtype, name=f"{PREFIX}_correct"
     )(x)
-    corrected = keras.layers.Add(dtype=dtype, name="refine_add")([said, corrections])
+    corrected = keras.layers.Add(dtype=dtype, name=f"{PREFIX}_add")([said, corrections])
     return {head: corrected[..., number] for number, head in enumerate(logits)}
+
+
+def partial_levels(spectrogram: Any, positions: NDArray[np.float64]) -> list[Any]:
+    """For each partial its level at every key, [batch, frames, 88]: a dense layer that begins as an interpolation.
+
+    The heads see partials only through the U-net and the LSTM, which tell how loud a key was struck less exactly than
+    the partials themselves do. From there training takes the layers to where the partials of real, stretched strings
+    lie.
+
+    Args:
+      spectrogram: scaled, a Keras tensor [batch, frames, bins].
+      positions: of every key's partials between the bins, [partials, 88]; outside of them nothing is seen at first.
+    """
+    bins = spectrogram.shape[2]
+    return [
+        keras.layers.Dense(
+            len(keys),
+            kernel_initializer=keras.initializers.Constant(
+                PARTIAL_GAIN * _interpolation(keys, bins)
+            ),
+            name=f"{PREFIX}_partial{number}",
+        )(spectrogram)
+        for number, keys in enumerate(positions, start=1)
+    ]
+
+
+def _interpolation(positions: NDArray[np.float64], bins: int) -> NDArray[np.float32]:
+    """Columns that give the value at each position by its two nearest bins: [bins, positions]."""
+    distance = np.abs(np.arange(bins)[:, None] - positions)
+    weights: NDArray[np.float64] = np.maximum(1.0 - distance, 0.0)
+    return weights.astype(np.float32)
+
+
+def grow_refinement(
+    trained: Mapping[str, NDArray[np.float32]], first: Mapping[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """Trained weights of a model for one whose refinement is wider or sees more, and does the same with them.
+
+    Args:
+      trained: by name (`tfamt.weights.named_weights`).
+      first: random ones, of the other model.
+
+    Returns:
+      `trained`, with those kernels and vectors of the refinement that are smaller than in `first` set into these.
+    """
+    return {
+        name: _grown(weight, first[name])
+        if f"/{PREFIX}" in name and name in first and _fits_into(weight, first[name])
+        else weight
+        for name, weight in trained.items()
+    }
+
+
+def _fits_into(small: NDArray[np.float32], large: NDArray[np.float32]) -> bool:
+    return small.ndim == large.ndim and all(np.array(small.shape) <= np.array(large.shape))
+
+
+def _grown(trained: NDArray[np.float32], first: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[..., inputs, outputs] or [outputs]: what is new sees all, but acts on nothing that was there, to begin with."""
+    weights = first.copy()
+    if first.ndim > 1:
+        weights[..., trained.shape[-2] :, : trained.shape[-1]] = 0.0
+    weights[tuple(map(slice, trained.shape))] = trained
+    return weights
 
 
 @keras.saving.register_keras_serializable("tfamt")
