@@ -15,7 +15,6 @@ pytest.importorskip("tensorflow_serving", reason="needs tensorflow-serving-api")
 
 import tensorflow as tf
 
-import tfamt
 from tests.processes import command
 from tests.serving_double import Model, grpc_server, raw_server, rest_server
 from tfamt.config import Config
@@ -60,7 +59,7 @@ def test_notes_are_those_of_the_model_here(address: str, model: Model, root: Pat
     here = by_saved_model(model, recording)
     np.testing.assert_array_equal(notes.pitch, here.pitch)
     np.testing.assert_allclose(notes.intervals, here.intervals, rtol=0, atol=1e-6)
-    local = tfamt.transcribe(recording)
+    local = Transcriber.load(precision="float32").transcribe(recording)
     assert len(local) > 100
     np.testing.assert_array_equal(notes.pitch, local.pitch)
     np.testing.assert_allclose(notes.intervals, local.intervals, rtol=0, atol=1e-4)
@@ -75,7 +74,8 @@ def test_the_command_takes_a_server(address: str, root: Path, tmp_path: Path) ->
     recording = root / "examples" / "prelude.ogg"
     done = transcribe("--server", address, "--csv", "--output_dir", tmp_path, recording)
     assert (done.returncode, done.stderr) == (0, "")
-    notes, local = read_labels(tmp_path / "prelude.csv"), tfamt.transcribe(recording)
+    notes = read_labels(tmp_path / "prelude.csv")
+    local = Transcriber.load(precision="float32").transcribe(recording)
     np.testing.assert_array_equal(notes.pitch, local.pitch)
     np.testing.assert_allclose(notes.intervals, local.intervals, rtol=0, atol=1e-4)
 

@@ -17,7 +17,7 @@ class BidirectionalLSTM(keras.layers.Layer):
     The cell of the authors' network (PyTorch's: gates in the order input, forget, cell, output; one bias on the
     input and one on the recurrent side, so that parameter counts agree with the paper's). Both directions run in
     one loop over time, their input projections as one product outside it, in the precision of the input; all else is
-    in float32.
+    in the layer's own.
 
     In training the gradient is worked out by hand: TensorFlow's own, of a loop, adds up an array of the size of all
     frames once for each frame.
