@@ -101,24 +101,34 @@ def grow_refinement(
     Returns:
       `trained`, with those kernels and vectors of the refinement that are smaller than in `first` set into these.
     """
-    return {
-        name: _grown(weight, first[name])
-        if f"/{PREFIX}" in name and name in first and _fits_into(weight, first[name])
-        else weight
-        for name, weight in trained.items()
-    }
+    grown = dict(trained)
+    for name, weight in trained.items():
+        if f"/{PREFIX}" in name and name in first and _fits_into(weight, first[name]):
+            # A key's own channels and those of each neighbour stand side by side.
+            sources = len(CONFUSED) + 1 if name.endswith(f"/{PREFIX}_keys/kernel") else 1
+            grown[name] = _grown(weight, first[name], sources)
+    return grown
 
 
 def _fits_into(small: NDArray[np.float32], large: NDArray[np.float32]) -> bool:
     return small.ndim == large.ndim and all(np.array(small.shape) <= np.array(large.shape))
 
 
-def _grown(trained: NDArray[np.float32], first: NDArray[np.float32]) -> NDArray[np.float32]:
+def _grown(
+    trained: NDArray[np.float32], first: NDArray[np.float32], sources: int
+) -> NDArray[np.float32]:
     """[..., inputs, outputs] or [outputs]: what is new sees all, but acts on nothing that was there, to begin with."""
     weights = first.copy()
-    if first.ndim > 1:
-        weights[..., trained.shape[-2] :, : trained.shape[-1]] = 0.0
-    weights[tuple(map(slice, trained.shape))] = trained
+    if first.ndim == 1:
+        weights[: len(trained)] = trained
+        return weights
+    # Views of [..., sources, inputs of each, outputs].
+    old, new = (
+        kernel.reshape(*kernel.shape[:-2], sources, -1, kernel.shape[-1])
+        for kernel in (trained, weights)
+    )
+    new[..., old.shape[-2] :, : old.shape[-1]] = 0.0
+    new[..., : old.shape[-2], : old.shape[-1]] = old
     return weights
 
 
