@@ -146,7 +146,8 @@ def test_multiply_adds_by_hand() -> None:
     pixels, half = 32 * 229, 16 * 114
     unet = (
         pixels * 9 * 1 * 4 + pixels * 9 * 4 * 4 + pixels * 1 * 4  # down: two convolutions, one around
-        + half * 4 * 4 * 4 + half * 4 * 16  # 2x2 with stride 2, and back
+        + half * 4 * 4 * 4  # 2x2 with stride 2
+        + (half + 16) * 4 * 16  # and back, with one more column for the 229th bin
         + pixels * 9 * 4 * 2 + pixels * 9 * 2 * 1  # up
     )  # fmt: skip
     lstm = 2 * 32 * (229 + 3) * 12
