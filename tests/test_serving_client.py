@@ -39,6 +39,13 @@ def address(request: pytest.FixtureRequest, model: Model) -> Iterator[str]:
         yield f"{request.param}://{where}/piano"
 
 
+@pytest.fixture(scope="module")
+def local(root: Path) -> Notes:
+    """The notes of the example without a server, in the precision of exported models."""
+    exact = Transcriber.load(precision="float32")
+    return exact.transcribe(root / "examples" / "prelude.ogg")
+
+
 def by_saved_model(model: Model, recording: Path) -> Notes:
     """The notes when the same SavedModel runs in this process."""
     config, _ = load_weights(shipped_weights())
@@ -50,7 +57,9 @@ def by_saved_model(model: Model, recording: Path) -> Notes:
     return Transcriber(config, backend).transcribe(recording)
 
 
-def test_notes_are_those_of_the_model_here(address: str, model: Model, root: Path) -> None:
+def test_notes_are_those_of_the_model_here(
+    address: str, model: Model, local: Notes, root: Path
+) -> None:
     recording = root / "examples" / "prelude.ogg"
     remote = remote_transcriber(address)
     assert remote.config == load_weights(shipped_weights())[0]
@@ -59,7 +68,6 @@ def test_notes_are_those_of_the_model_here(address: str, model: Model, root: Pat
     here = by_saved_model(model, recording)
     np.testing.assert_array_equal(notes.pitch, here.pitch)
     np.testing.assert_allclose(notes.intervals, here.intervals, rtol=0, atol=1e-6)
-    local = Transcriber.load(precision="float32").transcribe(recording)
     assert len(local) > 100
     np.testing.assert_array_equal(notes.pitch, local.pitch)
     np.testing.assert_allclose(notes.intervals, local.intervals, rtol=0, atol=1e-4)
@@ -70,12 +78,11 @@ def transcribe(*arguments: object) -> subprocess.CompletedProcess[str]:
     return command("tfamt.commands.transcribe", *arguments)
 
 
-def test_the_command_takes_a_server(address: str, root: Path, tmp_path: Path) -> None:
+def test_the_command_takes_a_server(address: str, local: Notes, root: Path, tmp_path: Path) -> None:
     recording = root / "examples" / "prelude.ogg"
     done = transcribe("--server", address, "--csv", "--output_dir", tmp_path, recording)
     assert (done.returncode, done.stderr) == (0, "")
     notes = read_labels(tmp_path / "prelude.csv")
-    local = Transcriber.load(precision="float32").transcribe(recording)
     np.testing.assert_array_equal(notes.pitch, local.pitch)
     np.testing.assert_allclose(notes.intervals, local.intervals, rtol=0, atol=1e-4)
 

@@ -20,7 +20,7 @@ def loss_terms(
     beside them BCE(onset), BCE(offset) and the squared error of velocity, which counts where a note begins, in
     proportion to the onset roll (Hawthorne et al., "Onsets and Frames", 2018). The latter in two parts:
     "velocity_level" is of the mean error of each window, which can hardly be told of an instrument that was never heard
-    and which mir_eval's measure forgives; "velocity" of the deviations from it.
+    and which mir_eval's line forgives where all windows of a piece share it; "velocity" of the deviations from it.
 
     Args:
       targets: rolls [batch, frames, 88] by name (`tfamt.pianoroll`).
@@ -45,10 +45,8 @@ def loss_terms(
         level = tf.math.divide_no_nan(
             tf.reduce_sum(weight * error, axis=[1, 2], keepdims=True), notes
         )
-        for name, square in (
-            ("velocity", weight * (error - level) ** 2),
-            ("velocity_level", notes * level**2),
-        ):
+        squares = {"velocity": weight * (error - level) ** 2, "velocity_level": notes * level**2}
+        for name, square in squares.items():
             terms[name] = tf.math.divide_no_nan(tf.reduce_sum(square), total)
     if "reconstruction" in outputs:
         terms["reconstruction"] = tf.reduce_mean((outputs["reconstruction"] - spectrogram) ** 2)

@@ -16,7 +16,7 @@ from tfamt.layers.mel import MelSpectrogram, mel_positions
 from tfamt.layers.refinement import partial_levels, refined
 from tfamt.layers.scaling import LevelScaling, MinMaxScaling, PeakScaling
 from tfamt.layers.unet import LEAK, conv_norm, dilated_residual, torch_uniform, unet
-from tfamt.notes import LOWEST_PITCH, NUM_PITCHES
+from tfamt.notes import LOWEST_PITCH, NUM_PITCHES, midi_to_hz
 
 FEATURE_MAP = "feature_map"
 """Name of the layer, in transcriber and reconstructor, that puts out the U-net's feature map."""
@@ -161,7 +161,7 @@ def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Mo
 
 def _partial_positions(front: SpectrogramConfig, partials: int) -> NDArray[np.float64]:
     """Where the first partials of every key lie between the bins of the spectrogram, [partials, 88]."""
-    fundamentals = 440.0 * 2.0 ** ((np.arange(NUM_PITCHES) + LOWEST_PITCH - 69) / 12.0)
+    fundamentals = midi_to_hz(np.arange(LOWEST_PITCH, LOWEST_PITCH + NUM_PITCHES))
     hz = np.arange(1, partials + 1)[:, None] * fundamentals
     if front.kind == "cqt":
         return np.asarray(front.bins_per_octave * np.log2(hz / front.low_hz))

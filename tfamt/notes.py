@@ -24,6 +24,12 @@ SUSTAIN_THRESHOLD = 64
 Row = tuple[float, float, int, int]
 
 
+def midi_to_hz(pitch: ArrayLike) -> NDArray[np.float64]:
+    """Fundamental frequencies of MIDI note numbers, A4 = 69 at 440 Hz."""
+    hz: NDArray[np.float64] = 440.0 * 2.0 ** ((np.asarray(pitch) - 69) / 12.0)
+    return hz
+
+
 @dataclass(frozen=True, eq=False)
 class Notes:
     """A table of n notes, sorted by onset, then pitch.

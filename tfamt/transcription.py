@@ -73,7 +73,7 @@ class Transcriber:
           window_frames: how many frames the network sees at once, if not as many as the config says. Fewer mean notes
             sooner in a stream, and somewhat worse ones.
           backend: "tensorflow" or "openvino".
-          precision: "float32"; "mixed_bfloat16", which on processors that have it takes two thirds of the time and
+          precision: "float32"; "mixed_bfloat16", which on processors that have it takes three fifths of the time and
             moves probabilities by up to a few hundredths; or "auto" for the faster one here. OpenVINO: float32.
 
         Raises:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tfamt.notes import Notes
+from tfamt.notes import Notes, midi_to_hz
 from tfamt.targets import new_file
 
 SAMPLE_RATE = 22_050
@@ -105,7 +105,7 @@ def _tone(pitch: int) -> NDArray[np.float32]:
     Partial k of a stiff string has the frequency k f sqrt(1 + B k^2) (Fletcher, Blackham and Stratton, "Quality of
     Piano Tones", 1962).
     """
-    fundamental = 440.0 * 2.0 ** ((pitch - 69) / 12)
+    fundamental = midi_to_hz(pitch)
     stiffness = 1e-4 * 2.0 ** ((pitch - 48) / 12)
     number = np.arange(1, MAX_PARTIALS + 1)
     frequency = number * fundamental * np.sqrt(1 + stiffness * number**2)
