@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import signal
 
 from pipelines.performance import Performance, performance_of
 from pipelines.pitch_shift import ratio_of
@@ -60,8 +61,16 @@ def without_music(seconds: float, seed: int = 0) -> dict[str, Example]:
     return {name: Example(waveform, Notes.empty()) for name, waveform in sounds.items()}
 
 
-def changed(waveform: Waveform, notes: Notes) -> Iterator[tuple[str, Example]]:
-    """A recording as it is, and as instruments, microphones and files may change it."""
+def changed(
+    waveform: Waveform, notes: Notes, response: Waveform | None = None
+) -> Iterator[tuple[str, Example]]:
+    """A recording as it is, and as instruments, microphones and files may change it.
+
+    Args:
+      waveform: float32 [samples] at 16 kHz.
+      notes: what is played.
+      response: of a room, with the direct sound at its beginning; None leaves the room out.
+    """
     yield "as it is", Example(waveform, notes)
     for cents in (-30, 30):
         yield f"{cents:+d} cents", _detuned(waveform, notes, cents)
@@ -73,6 +82,8 @@ def changed(waveform: Waveform, notes: Notes) -> Iterator[tuple[str, Example]]:
     clipped = np.clip(10 ** (CLIPPED_DB / 20) / peak * waveform, -1.0, 1.0)
     yield f"clipped, {CLIPPED_DB:.0f} dB too loud", Example(clipped, notes)
     yield f"mp3, {MP3_KBIT} kbit/s", Example(_through_mp3(waveform), notes)
+    if response is not None:
+        yield "in a room", Example(_in_room(waveform, response), notes)
 
 
 def passages() -> dict[str, Performance]:
@@ -144,6 +155,14 @@ def _detuned(waveform: Waveform, notes: Notes, cents: float) -> Example:
 def _in_16_bits(waveform: Waveform) -> Waveform:
     coarse: Waveform = (np.round(32768 * waveform) / 32768).astype(np.float32)
     return coarse
+
+
+def _in_room(waveform: Waveform, response: Waveform) -> Waveform:
+    """As loud as the recording was, to where that ended."""
+    wet = signal.oaconvolve(waveform, response)[: len(waveform)]
+    loudness = [max(float(np.square(sound).mean()) ** 0.5, 1e-9) for sound in (waveform, wet)]
+    as_loud: Waveform = (loudness[0] / loudness[1] * wet).astype(np.float32)
+    return as_loud
 
 
 def _through_mp3(waveform: Waveform) -> Waveform:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from pipelines.conditions import by_instruments, changed, mp3_bytes, passages, without_music
 from pipelines.performance import performance_of
@@ -48,6 +49,21 @@ def test_a_changed_recording_is_changed_as_its_name_says() -> None:
     assert np.mean(np.abs(clipped) == 1) == pytest.approx(0.838, abs=0.005)
     for name in ("-40 dB, in 16 bits", "clipped, 12 dB too loud", "mp3, 64 kbit/s"):
         assert found[name].notes.onset[0] == 1.0 and len(found[name].waveform) == len(TONE)
+
+
+def test_in_a_room_all_comes_again_later_and_no_louder() -> None:
+    response = np.zeros(9000, np.float32)
+    response[[0, 8000]] = 1.0, -0.75
+    # Half a second of -0.75 times itself, from 0.5 s on: where both sound, there is a quarter left.
+    steady = np.full(2 * SAMPLE_RATE, 0.2, np.float32)
+    room = dict(changed(steady, NOTES, response))["in a room"]
+    assert room.notes is NOTES and len(room.waveform) == len(steady)
+    loud, soft = room.waveform[100], room.waveform[-100]
+    assert loud / soft == pytest.approx(4.0, rel=1e-4)
+    # As loud as it was: (8000 + 24000 / 16) / 32000 of the power that the direct sound has.
+    assert loud == pytest.approx(0.2 / (9500 / 32_000) ** 0.5, rel=1e-4)
+    silent = dict(changed(np.zeros(1000, np.float32), NOTES, response))["in a room"]
+    assert not silent.waveform.any()
 
 
 def test_an_mp3_has_the_rate_it_says_and_does_not_move_what_it_holds() -> None:
@@ -106,7 +122,15 @@ def test_the_command_scores_what_the_model_hears(root: Path, tmp_path: Path) -> 
     recordings.mkdir()
     shutil.copy(root / "examples" / "prelude.ogg", recordings)
     shutil.copy(root / "examples" / "reference" / "prelude.mid", recordings)
-    call = ["pipelines.commands.benchmark", "conditions", "--minutes=0.1"]
+    rooms = tmp_path / "rooms"
+    rooms.mkdir()
+    soundfile.write(rooms / "none.flac", np.eye(1, 100)[0], SAMPLE_RATE)
+    call = [
+        "pipelines.commands.benchmark",
+        "conditions",
+        "--minutes=0.1",
+        f"--room_responses={rooms}",
+    ]
     flags = [f"--recordings={recordings}", f"--json={tmp_path / 'out.json'}"]
     done = command(*call, *flags, cwd=root)
     assert done.returncode == 0, done.stderr
@@ -119,6 +143,12 @@ def test_the_command_scores_what_the_model_hears(root: Path, tmp_path: Path) -> 
         assert value == pytest.approx(expected[figure], abs=1e-6)
         assert f"{value:.3f}" in done.stdout
     assert parts["recordings"]["mp3, 64 kbit/s"]["note_f1"] > 0.9
+    # A room without walls.
+    assert parts["recordings"]["in a room"] == pytest.approx(
+        parts["recordings"]["as it is"], abs=5e-3
+    )
     (recordings / "prelude.mid").unlink()
     done = command(*call, *flags, cwd=root)
     assert done.returncode == 1 and "has no labels of its stem" in done.stderr
+    done = command(*call, cwd=root)
+    assert done.returncode == 1 and "nothing to put into rooms" in done.stderr

@@ -1,9 +1,11 @@
 r"""Measures what the model makes of sounds off the beaten track: noise, damage, hard passages, other instruments.
 
-Usage: bin/benchmark conditions [--recordings=FOLDER] [--soundfont=PIANO] [--general_midi=FILE] [--speech=FILE]
+Usage: bin/benchmark conditions [--recordings=FOLDER [--room_responses=FOLDER]] [--soundfont=PIANO]
+  [--general_midi=FILE] [--speech=FILE]
 
 Always: silence and noise, notes per minute, where every note is a false one. The rest needs material:
   --recordings    recordings of a piano with labels of the same stem; as they are, detuned, soft, clipped, as mp3
+  --room_responses  rooms, by turns one for each of these recordings, in the order of their names
   --soundfont     a piano that training never heard: lowest and highest notes, repeated ones, chords, pedal
   --general_midi  a General MIDI SoundFont: the piece --midi on piano, organ, guitar and violin
   --speech        any recording in which nobody plays, such as: espeak-ng -f README.md -w speech.wav
@@ -12,6 +14,7 @@ Figures are means over recordings, defined in docs/evaluation.md. `pipelines.con
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
 _RECORDINGS = flags.DEFINE_string("recordings", None, "Folder of piano recordings with labels.")
+_ROOMS = flags.DEFINE_string("room_responses", None, "Folder of room responses.")
 _SOUNDFONT = flags.DEFINE_string("soundfont", None, "SoundFont of a piano.")
 _GENERAL_MIDI = flags.DEFINE_string("general_midi", None, "SoundFont of many instruments.")
 _MIDI = flags.DEFINE_string(
@@ -50,6 +54,8 @@ def main(argv: list[str]) -> int:
 
     if argv[1:]:
         raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    if _ROOMS.value and not _RECORDINGS.value:
+        raise InputError("there is nothing to put into rooms", fix="Give --recordings.")
     transcriber = Transcriber.load(_WEIGHTS.value, precision="float32")
     parts = {
         "without music: notes per minute": _false_notes(transcriber),
@@ -102,6 +108,7 @@ def _scores(
 
 
 def _changed() -> Iterator[tuple[str, Example]]:
+    from pipelines.augment import read_responses
     from pipelines.conditions import changed
     from tfamt import audio
     from tfamt.batch import find
@@ -110,15 +117,16 @@ def _changed() -> Iterator[tuple[str, Example]]:
 
     if not _RECORDINGS.value:
         return
+    rooms = read_responses(_ROOMS.value) if _ROOMS.value else [None]
     recordings, problems = find([_RECORDINGS.value])
     if problems:
         raise problems[0]
     labels = labels_by_stem(Path(_RECORDINGS.value))
-    for recording in recordings:
+    for recording, room in zip(recordings, itertools.cycle(rooms), strict=False):
         path = labels.get(recording.path.stem)
         if path is None:
             raise InputError("has no labels of its stem beside it", path=recording.path)
-        yield from changed(audio.read(recording.path), read_labels(path))
+        yield from changed(audio.read(recording.path), read_labels(path), room)
 
 
 def _passages() -> Iterator[tuple[str, Example]]:
