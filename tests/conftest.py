@@ -32,6 +32,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model in the package as bin/export writes it: a folder that holds version 1."""
     output = tmp_path_factory.mktemp("exported") / "piano"
     done = command("tfamt.commands.export", output)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"{output / '1'}: differs")
     return output

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tfamt.config import Config
 from tfamt.errors import InputError
 from tfamt.export import Arrays, Exported, compare, probes, python_outputs
-from tfamt.loggers import quiet
+from tfamt.loggers import quiet, quiet_native
 from tfamt.targets import check_target, new_file
 from tfamt.weights import load_model, shipped_weights
 
@@ -113,7 +113,7 @@ def _to_onnx(config: Config, model: Any) -> bytes:
     except ImportError as error:
         raise _missing("tf2onnx") from error
     function = waveform_function(config, model.get_layer("transcriber"), fourier="matrix")
-    with quiet():
+    with quiet(), quiet_native():
         converted, _ = tf2onnx.convert.from_function(
             function, input_signature=function.input_signature, opset=OPSET
         )
@@ -148,7 +148,7 @@ def _to_litert(config: Config, model: Any) -> bytes:
     shape = (1, window_samples(config))
     function = waveform_function(config, network, fourier="matrix", shape=shape)
     # Only from a SavedModel do inputs and outputs keep their names.
-    with tempfile.TemporaryDirectory(prefix="tfamt-") as folder, quiet():
+    with tempfile.TemporaryDirectory(prefix="tfamt-") as folder, quiet(), quiet_native():
         save_frozen(function, folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]

@@ -25,7 +25,7 @@ def quiet() -> Iterator[None]:
 def quiet_native() -> Iterator[None]:
     """Without what native code writes to stderr, where TF_CPP_MIN_LOG_LEVEL wants no notes.
 
-    XLA tells of its first compilation whatever that level is. What fails is still raised.
+    XLA tells of its first compilation, Grappler of GPUs, whatever that level is. What fails is still raised.
     """
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") < "1":
         yield

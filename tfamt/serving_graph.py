@@ -17,7 +17,7 @@ from tfamt.config import Config
 from tfamt.folding import without_norms
 from tfamt.frames import FrameGrid
 from tfamt.level import QUIETEST, STRETCH, TARGET
-from tfamt.loggers import quiet
+from tfamt.loggers import quiet, quiet_native
 from tfamt.model import build_frontend
 
 if TYPE_CHECKING:
@@ -131,8 +131,10 @@ def frozen(function: Any) -> Network:
     """A tf.function of one argument that returns a dict, with its variables as constants."""
     concrete = function.get_concrete_function()
     names = sorted(concrete.structured_outputs)
-    # Loops stay as they are: OpenVINO cannot read them taken apart.
-    constant = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    # Native code tells how many GPUs the optimisation is for.
+    with quiet_native():
+        # Loops stay as they are: OpenVINO cannot read them taken apart.
+        constant = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     return lambda waveform: dict(zip(names, constant(waveform), strict=True))
 
 
