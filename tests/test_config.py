@@ -66,6 +66,7 @@ def test_missing_fields_take_their_defaults() -> None:
         ('{"model": {"heads_by": "pitch"}}', "multiple of 88 bins, or model_harmonics"),
         ('{"model": {"refinement": -1}}', "refinement must be 0 or more. Received: -1"),
         ('{"model": {"refinement_partials": 2}}', "refinement_partials needs model_refinement"),
+        ('{"model": {"refinement_features": 2}}', "refinement_features needs model_refinement"),
         ('{"decoding": {"method": "onsets"}}', "needs a model with an onset head"),
         ('{"decoding": {"onset_threshold": 1.0}}', "between 0 and 1"),
         ('{"inference": {"margin_frames": 320}}', "leave something of the window"),

@@ -101,16 +101,19 @@ def test_settings_are_the_papers(parse, data: str, kind: str, baseline: str) -> 
 
 def test_each_stretch_of_the_piano_begins_with_the_weights_of_the_one_before(parse) -> None:
     before = None
-    # Steps, and width and partials of the refinement.
+    # Steps; width, partials and features of the refinement.
     stretches = {
-        "piano_1": (1500, 0, 0), "piano_2": (7800, 0, 0), "piano_3": (5450, 0, 0),
-        "piano_4": (3600, 16, 0), "piano": (4200, 32, 6),
+        "piano_1": (1500, 0, 0, 0), "piano_2": (7800, 0, 0, 0), "piano_3": (5450, 0, 0, 0),
+        "piano_4": (3600, 16, 0, 0), "piano_5": (4200, 32, 6, 0), "piano": (4500, 32, 6, 8),
     }  # fmt: skip
-    for name, (steps, width, partials) in stretches.items():
+    for name, (steps, width, partials, features) in stretches.items():
         parse(f"--flagfile=configs/{name}.flags")
         assert config_from_flags().training.steps == steps
         model = dataclasses.replace(
-            preset("piano").model, refinement=width, refinement_partials=partials
+            preset("piano").model,
+            refinement=width,
+            refinement_partials=partials,
+            refinement_features=features,
         )
         assert config_from_flags().model == model
         assert flags.FLAGS.initial_weights == before

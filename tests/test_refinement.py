@@ -89,7 +89,8 @@ def test_a_refinement_grows_without_a_change_of_what_it_says() -> None:
         return build_model(replace(Config(), "model", **settings, **refinement))
 
     random = np.random.default_rng(3)
-    small, large = model(refinement=6), model(refinement=24, refinement_partials=2)
+    small = model(refinement=6)
+    large = model(refinement=24, refinement_partials=2, refinement_features=3)
     for name, weight in named_weights(small).items():
         if "variance" not in name:
             weight.assign(random.normal(0, 0.2, weight.shape))
@@ -104,5 +105,5 @@ def test_a_refinement_grows_without_a_change_of_what_it_says() -> None:
         np.testing.assert_allclose(large(spectrogram)[head], said, rtol=0, atol=2e-6)
     # What is new is no copy, and is there to be learnt with.
     kernel = grown["transcriber/refine_time/kernel"]
-    assert kernel.shape == (5, 1, 6, 24) and (kernel[:, :, :, 6:] != 0).all()
+    assert kernel.shape == (5, 1, 9, 24) and (kernel[:, :, :, 6:] != 0).all()
     assert (kernel[:, :, 4:, :6] == 0).all()

@@ -107,6 +107,7 @@ class ModelConfig:
       refinement: width of a small network, the same for every key, that corrects what the heads say by what they say of
         keys an octave or a twelfth away, and of the second around; 0 leaves it out (paper). For heads by frame.
       refinement_partials: how many partials of each key the refinement sees in the spectrogram, beside the heads.
+      refinement_features: how many features of each key the refinement sees in the time context, beside the heads.
       reconstruction: whether U-net 2 turns the outputs back into the spectrogram.
       reconstruction_channels: filters of U-net 2 by level.
       reconstruction_units: LSTM units each way (or filters) in front of U-net 2.
@@ -128,6 +129,7 @@ class ModelConfig:
     heads_by: str = "frame"
     refinement: int = 0
     refinement_partials: int = 0
+    refinement_features: int = 0
     reconstruction: bool = True
     reconstruction_channels: tuple[int, ...] = (16, 32, 64, 128)
     reconstruction_units: int = 229
@@ -145,7 +147,8 @@ class ModelConfig:
                 _positive(f"model_{name}", channels)
         for name in ("features", "context_units", "reconstruction_units"):
             _positive(f"model_{name}", getattr(self, name))
-        for name in ("projection", "all_pitches", "refinement", "refinement_partials"):
+        seen = ("refinement_partials", "refinement_features")
+        for name in ("projection", "all_pitches", "refinement", *seen):
             if getattr(self, name) < 0:
                 raise InputError(f"model_{name} must be 0 or more. Received: {getattr(self, name)}")
         for dilation in self.dilations:
@@ -154,8 +157,9 @@ class ModelConfig:
             raise InputError("model_dilations and model_all_pitches need model_heads_by=pitch")
         if self.refinement and self.heads_by != "frame":
             raise InputError("model_refinement needs model_heads_by=frame")
-        if self.refinement_partials and not self.refinement:
-            raise InputError("model_refinement_partials needs model_refinement")
+        for name in seen:
+            if getattr(self, name) and not self.refinement:
+                raise InputError(f"model_{name} needs model_refinement")
         for harmonic in self.harmonics:
             _positive("model_harmonics", harmonic)
         for head in self.heads:

@@ -13,7 +13,7 @@ from tfamt.layers.cqt import ConstantQ
 from tfamt.layers.harmonics import HarmonicStack
 from tfamt.layers.lstm import BidirectionalLSTM
 from tfamt.layers.mel import MelSpectrogram, mel_positions
-from tfamt.layers.refinement import partial_levels, refined
+from tfamt.layers.refinement import key_features, partial_levels, refined
 from tfamt.layers.scaling import LevelScaling, MinMaxScaling, PeakScaling
 from tfamt.layers.unet import LEAK, conv_norm, dilated_residual, torch_uniform, unet
 from tfamt.notes import LOWEST_PITCH, NUM_PITCHES, midi_to_hz
@@ -150,8 +150,11 @@ def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Mo
     }
     if config.refinement:
         positions = _partial_positions(front, config.refinement_partials)
-        levels = partial_levels(spectrogram, positions)
-        logits = refined(logits, config.refinement, FULL_PRECISION, levels)
+        seen = [
+            *partial_levels(spectrogram, positions),
+            *key_features(x, config.refinement_features),
+        ]
+        logits = refined(logits, config.refinement, FULL_PRECISION, seen)
     outputs = {
         head: keras.layers.Activation("sigmoid", dtype=FULL_PRECISION, name=f"{head}_sigmoid")(x)
         for head, x in logits.items()

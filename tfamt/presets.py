@@ -53,6 +53,7 @@ PRESETS = {
                 heads=HEADS,
                 refinement=32,
                 refinement_partials=6,
+                refinement_features=8,
                 reconstruction=False,
             ),
             loss=LossConfig(onset=4.0, offset=0.5, velocity=2.0, velocity_level=2.0),

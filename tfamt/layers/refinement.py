@@ -11,7 +11,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfamt.layers.harmonics import shifted
-from tfamt.layers.unet import conv_norm, dilated_residual
+from tfamt.layers.unet import conv_norm, dilated_residual, torch_uniform
+from tfamt.notes import NUM_PITCHES
 
 CONFUSED = (-24, -19, -12, -1, 0, 1, 12, 19, 24)
 """Semitones to the keys that share most partials with a key, or lie next to it; and the key itself."""
@@ -26,7 +27,7 @@ PREFIX = "refine"
 
 
 def refined(
-    logits: dict[str, Any], width: int, dtype: str, levels: Sequence[Any] = ()
+    logits: dict[str, Any], width: int, dtype: str, beside: Sequence[Any] = ()
 ) -> dict[str, Any]:
     """Corrects what the heads say; by nothing at first.
 
@@ -37,13 +38,13 @@ def refined(
       logits: of every head, before the sigmoid: Keras tensors [batch, frames, 88].
       width: channels of each key.
       dtype: of the result.
-      levels: what else there is to see of each key, [batch, frames, 88] each (`partial_levels`).
+      beside: what else there is to see of each key, [batch, frames, 88] each (`partial_levels`, `key_features`).
 
     Returns:
       The same, corrected.
     """
     said = keras.ops.stack(list(logits.values()), axis=-1)
-    seen = keras.ops.stack([*logits.values(), *levels], axis=-1) if levels else said
+    seen = keras.ops.stack([*logits.values(), *beside], axis=-1) if beside else said
     x = conv_norm(seen, width, f"{PREFIX}_time", (5, 1))
     x = conv_norm(x, max(min(width // 2, NARROW), 1), f"{PREFIX}_narrow", 1)
     x = KeyNeighbours(CONFUSED, name=f"{PREFIX}_neighbours")(x)
@@ -79,6 +80,23 @@ def partial_levels(spectrogram: Any, positions: NDArray[np.float64]) -> list[Any
             name=f"{PREFIX}_partial{number}",
         )(spectrogram)
         for number, keys in enumerate(positions, start=1)
+    ]
+
+
+def key_features(context: Any, count: int) -> list[Any]:
+    """What the time context tells of each key beside its heads, [batch, frames, 88] each.
+
+    A head says how likely something is, and no more; how the context came to it is lost. These say what helps.
+
+    Args:
+      context: a Keras tensor [batch, frames, units].
+      count: of the features.
+    """
+    return [
+        keras.layers.Dense(
+            NUM_PITCHES, kernel_initializer=torch_uniform(), name=f"{PREFIX}_feature{number}"
+        )(context)
+        for number in range(1, count + 1)
     ]
 
 
