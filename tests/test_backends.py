@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,6 +39,34 @@ def test_openvino_hears_what_tensorflow_hears(root: Path) -> None:
         np.testing.assert_array_equal(
             np.concatenate([each[name] for each in alone]), together[name]
         )
+
+
+AT_ONCE = """
+import sys, threading, numpy as np
+from tfamt.backends import openvino_backend
+from tfamt.config import Config, replace
+from tfamt.model import build_model
+config = replace(Config(), "model", channels=(4,), context="none", reconstruction=False)
+config = replace(config, "inference", window_frames=32, margin_frames=8)
+backend = openvino_backend(config, build_model(config).get_layer("transcriber"))
+sys.setswitchinterval(1e-6)
+begin = threading.Barrier(8)
+def run():
+    begin.wait()
+    print(backend(np.zeros((1, 16_000), np.float32))["pianoroll"].shape)
+threads = [threading.Thread(target=run) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_threads_may_begin_with_openvino_at_the_same_moment(root: Path) -> None:
+    pytest.importorskip("openvino", reason="needs the extra serving: OpenVINO")
+    done = subprocess.run(
+        [sys.executable, "-c", AT_ONCE], cwd=root, capture_output=True, text=True, timeout=120
+    )
+    # 16,000 samples reach into 32 hops of 512.
+    assert done.returncode == 0 and done.stdout.count("(1, 32, 88)") == 8, done.stderr
 
 
 def test_the_command_takes_a_backend(root: Path, tmp_path: Path) -> None:

@@ -143,6 +143,9 @@ def openvino_backend(config: Config, model: keras.Model) -> Backend:
             name: np.concatenate([each[port] for each in outputs]) for name, port in ports.items()
         }
 
+    # Threads that are the first to look at arrays of OpenVINO at the same moment wait for each other for ever
+    # (2026.4.1: its binding asks for the interpreter's lock while it initialises itself).
+    backend(np.zeros([1, config.inference.window_frames * config.spectrogram.hop], np.float32))
     return backend
 
 
