@@ -33,6 +33,7 @@ from absl import flags
 from tfamt.batch import Job, find, plan, read_list, targets_of
 from tfamt.commands.app import report, run
 from tfamt.errors import InputError
+from tfamt.heaps import share_heaps
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -89,6 +90,7 @@ def main(argv: list[str]) -> int:
             "--server goes without --weights, --window_frames, --backend and --precision, since the server has its "
             "own, and without --png, since it sends no spectrogram"
         )
+    share_heaps()
     if STDIN in names:
         if names != [STDIN] or _MANIFEST.value:
             raise InputError("standard input (-) goes alone, and without --manifest")
