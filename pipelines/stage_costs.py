@@ -36,7 +36,7 @@ def stage_costs(
     frontend = tf.function(build_frontend(config.spectrogram))
     fast = fast_here(model)
     network = tf.function(lambda spectrogram: fast(spectrogram, training=False))
-    network(frontend(tf.zeros([1, inference.window_frames * grid.hop])))
+    network(frontend(tf.zeros([1, config.window_samples])))
     costs = dict.fromkeys(("decoding audio", "front-end", "network", "notes", "writing"), 0.0)
     samples = 0
 

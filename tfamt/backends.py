@@ -66,7 +66,7 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
 
     frontend = build_frontend(config.spectrogram)
     network = model if in_training else fast_here(model)
-    samples = config.inference.window_frames * config.spectrogram.hop
+    samples = config.window_samples
     together = bool(tf.config.list_physical_devices("GPU"))
 
     # Nothing here needs autograph, whose reading of the source would take a fifth of the time that this takes.
@@ -145,7 +145,7 @@ def openvino_backend(config: Config, model: keras.Model) -> Backend:
 
     # Threads that are the first to look at arrays of OpenVINO at the same moment wait for each other for ever
     # (2026.4.1: its binding asks for the interpreter's lock while it initialises itself).
-    backend(np.zeros([1, config.inference.window_frames * config.spectrogram.hop], np.float32))
+    backend(np.zeros([1, config.window_samples], np.float32))
     return backend
 
 

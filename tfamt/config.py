@@ -343,6 +343,11 @@ class Config:
                 f"Received: model_heads {self.model.heads}"
             )
 
+    @property
+    def window_samples(self) -> int:
+        """How many samples the network sees at once at inference."""
+        return self.inference.window_frames * self.spectrogram.hop
+
     def _check_bins_of_pitches(self) -> None:
         """What looks at pitches one by one needs bins that belong to them."""
         spectrogram, model = self.spectrogram, self.model

@@ -90,7 +90,7 @@ def _export(
 
 def _windows(config: Config) -> dict[str, NDArray[np.float32]]:
     """The recording, in a room that is not silent, and silence, as one window each: float32 [1, samples]."""
-    samples = window_samples(config)
+    samples = config.window_samples
     windows = {
         name: np.resize(waveform[:1], (1, samples))
         for name, waveform in probes(config.spectrogram.sample_rate).items()
@@ -98,11 +98,6 @@ def _windows(config: Config) -> dict[str, NDArray[np.float32]]:
     noise = np.random.default_rng(0).normal(0.0, NOISE, samples)
     windows["recording"] += noise.astype(np.float32)
     return windows
-
-
-def window_samples(config: Config) -> int:
-    """How long a window of the model is."""
-    return config.inference.window_frames * config.spectrogram.hop
 
 
 def _to_onnx(config: Config, model: Any) -> bytes:
@@ -145,7 +140,7 @@ def _to_litert(config: Config, model: Any) -> bytes:
             fix="Choose another format, or a model with another context.",
         )
     network = model.get_layer("transcriber")
-    shape = (1, window_samples(config))
+    shape = (1, config.window_samples)
     function = waveform_function(config, network, fourier="matrix", shape=shape)
     # Only from a SavedModel do inputs and outputs keep their names.
     with tempfile.TemporaryDirectory(prefix="tfamt-") as folder, quiet(), quiet_native():

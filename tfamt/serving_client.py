@@ -98,7 +98,7 @@ class ServingClient:
             config = Config.from_json(text)
         except InputError as error:
             raise self._wrong(f"no config of tfamt: {brief(error)}") from error
-        samples = config.inference.window_frames * config.spectrogram.hop
+        samples = config.window_samples
         if config.spectrogram.sample_rate != SAMPLE_RATE or samples > MAX_WINDOW_SAMPLES:
             raise self._wrong(
                 f"a config with windows of {samples} samples at {config.spectrogram.sample_rate} Hz"

@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
         raise InputError("--weights and --preset exclude each other")
     with tempfile.TemporaryDirectory() as folder:
         config, runners = _runners(_weights(folder), folder)
-        samples = config.inference.window_frames * config.spectrogram.hop
+        samples = config.window_samples
         seconds = _BATCH.value * samples / config.spectrogram.sample_rate
         waveform = np.random.default_rng(0).normal(0, 0.1, (_BATCH.value, samples))
         waveform = waveform.astype(np.float32)

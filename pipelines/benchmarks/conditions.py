@@ -26,7 +26,7 @@ from absl import flags
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
-    from pipelines.conditions import Example
+    from pipelines.conditions import Example, Waveform
     from tfamt.transcription import Transcriber
 
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
@@ -54,12 +54,11 @@ def main(argv: list[str]) -> int:
 
     if argv[1:]:
         raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
-    if _ROOMS.value and not _RECORDINGS.value:
-        raise InputError("there is nothing to put into rooms", fix="Give --recordings.")
+    rooms = _rooms()
     transcriber = Transcriber.load(_WEIGHTS.value, precision="float32")
     parts = {
         "without music: notes per minute": _false_notes(transcriber),
-        "recordings": _scores(transcriber, _changed()),
+        "recordings": _scores(transcriber, _changed(rooms)),
         "hard passages": _scores(transcriber, _passages()),
         "other instruments": _scores(transcriber, _instruments()),
     }
@@ -107,8 +106,18 @@ def _scores(
     }
 
 
-def _changed() -> Iterator[tuple[str, Example]]:
+def _rooms() -> list[Waveform | None]:
+    """A room response for each recording by turns; None is no room."""
     from pipelines.augment import read_responses
+
+    if not _ROOMS.value:
+        return [None]
+    if not _RECORDINGS.value:
+        raise InputError("there is nothing to put into rooms", fix="Give --recordings.")
+    return [*read_responses(_ROOMS.value)]
+
+
+def _changed(rooms: list[Waveform | None]) -> Iterator[tuple[str, Example]]:
     from pipelines.conditions import changed
     from tfamt import audio
     from tfamt.batch import find
@@ -117,7 +126,6 @@ def _changed() -> Iterator[tuple[str, Example]]:
 
     if not _RECORDINGS.value:
         return
-    rooms = read_responses(_ROOMS.value) if _ROOMS.value else [None]
     recordings, problems = find([_RECORDINGS.value])
     if problems:
         raise problems[0]
