@@ -49,6 +49,7 @@ EXTRAS = {
         "apache-beam>=2.60",
         "google-crc32c>=1.5",
         "indexed_gzip>=1.9",
+        "pyroomacoustics>=0.10",
     ],
     # Running exported models elsewhere. The gRPC stubs of TensorFlow Serving would bring `tensorflow` over
     # `tensorflow-cpu`, see above; they work without it (the scripts in bin/ install them so):
@@ -95,6 +96,7 @@ setup(
             "tfamt-export = tfamt.commands.export:cli",
             "tfamt-inspect = tfamt.commands.inspect:cli",
             "tfamt-prepare = pipelines.commands.prepare:cli",
+            "tfamt-rooms = pipelines.commands.rooms:cli",
             "tfamt-train = pipelines.commands.train:cli",
             "tfamt-transcribe = tfamt.commands.transcribe:cli",
             "tfamt-transcribe-cluster = pipelines.commands.transcribe:cli",

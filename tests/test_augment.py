@@ -122,14 +122,15 @@ def test_nothing_asked_for_changes_nothing_and_silence_stays() -> None:
 
 
 def test_responses_begin_with_the_direct_sound(tmp_path: Path) -> None:
-    late = np.zeros(20_000, np.float32)
-    late[100], late[300], late[19_000] = 0.8, 0.4, 0.2
+    late = np.zeros(30_000, np.float32)
+    late[100], late[300], late[29_000] = 0.8, 0.4, 0.2
     soundfile.write(tmp_path / "room.wav", late, RATE, subtype="FLOAT")
     (response,) = read_responses(str(tmp_path))
     assert response[[0, 200]] == pytest.approx([0.8, 0.4])
-    assert len(response) == 16_000
+    assert len(response) == 24_000
+    assert len(read_responses(str(tmp_path), str(tmp_path))) == 2
     with pytest.raises(InputError, match="holds no room response"):
-        read_responses(str(tmp_path / "none"))
+        read_responses(str(tmp_path), str(tmp_path / "none"))
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,10 @@ _PROFILE_STEPS = flags.DEFINE_list(
 _MAX_BAD_RECORDS = flags.DEFINE_integer(
     "max_bad_records", 0, "Damaged records to put up with; their recordings are left out.", 0
 )
-_ROOMS = flags.DEFINE_string(
-    "room_responses", None, "Folder of room responses, for --augment_reverb."
+_ROOMS = flags.DEFINE_list(
+    "room_responses",
+    None,
+    "Folders of room responses, for --augment_reverb; one that is named twice counts twice.",
 )
 _GAIN = flags.DEFINE_float("augment_gain_db", 0.0, "Random level, within +- this.")
 _EQUALIZER = flags.DEFINE_float(
@@ -259,7 +261,7 @@ def _augment(config: Config) -> Augment | None:
     settings = AugmentConfig(_GAIN.value, _EQUALIZER.value, _NOISE.value, _REVERB.value)
     if settings == AugmentConfig():
         return None
-    responses = read_responses(_ROOMS.value) if _ROOMS.value else None
+    responses = read_responses(*_ROOMS.value or ())
     return build_augment(settings, config.spectrogram.sample_rate, responses)
 
 
