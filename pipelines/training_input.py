@@ -57,5 +57,6 @@ def training_input(
         augment=augment,
         shift=shift,
         share=share,
+        group=training.recording_windows,
     )
     return dataset.map(to_step, num_parallel_calls=1).prefetch(tf.data.AUTOTUNE)

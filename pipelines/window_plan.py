@@ -44,6 +44,7 @@ def training_plan(
     seed: int,
     first: int = 0,
     shift: PitchShift | None = None,
+    group: int = 1,
 ) -> Iterator[WindowSpec]:
     """Windows without end, from number `first` on; the same for the same arguments.
 
@@ -53,12 +54,16 @@ def training_plan(
       seed: of all that is random.
       first: how many windows of the plan to pass over.
       shift: how far the pitch of windows may be moved.
+      group: so many windows in a row are of one recording and have one seed; where a recording's number of windows is
+        no multiple of it, some of them come twice.
     """
     skip = first
     for epoch in itertools.count():
         columns = _epoch(
             np.asarray(totals), window_samples, np.random.default_rng((seed, epoch)), shift
         )
+        if group > 1:
+            columns = _in_groups(columns, group)
         for values in zip(*(column[skip:] for column in columns), strict=True):
             yield WindowSpec(*(value.item() for value in values))
         skip = max(skip - len(columns[0]), 0)
@@ -88,6 +93,21 @@ def _epoch(
     # What ends before the recording begins would be silence.
     heard = shuffled[1] + window_samples * 2.0 ** (semitones / 12 + cents / 1200) > 0
     return tuple(column[heard] for column in (*shuffled, semitones, cents))
+
+
+def _in_groups(columns: tuple[NDArray[Any], ...], group: int) -> tuple[NDArray[Any], ...]:
+    """Shuffled windows in another order: groups of one recording and with one seed, where their first window was."""
+    recordings = columns[0]
+    by_recording = np.argsort(recordings, kind="stable")
+    groups = []
+    for windows in np.split(by_recording, np.flatnonzero(np.diff(recordings[by_recording])) + 1):
+        complete = -(-len(windows) // group) * group
+        groups.append(np.resize(windows, complete).reshape(-1, group))
+    chosen = np.concatenate(groups)
+    chosen = chosen[np.argsort(chosen[:, 0], kind="stable")]
+    number, start, seed, *moved = (column[chosen] for column in columns)
+    seed = np.repeat(seed[:, :1], group, axis=1)
+    return tuple(column.reshape(-1) for column in (number, start, seed, *moved))
 
 
 def sequential_plan(totals: Sequence[int], window_samples: int) -> Iterator[WindowSpec]:

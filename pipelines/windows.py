@@ -230,10 +230,11 @@ def training_batches(
     augment: Augment | None = None,
     shift: PitchShift | None = None,
     share: Share | None = None,
+    group: int = 1,
 ) -> tf.data.Dataset:
     """Endless batches for training, from `first_step` on: `window_dataset` elements with a batch axis.
 
-    With a `share` only a worker's part of each batch, which no other worker reads.
+    With a `share` only a worker's part of each batch, which no other worker reads. `group` as in `training_plan`.
     """
     import tensorflow as tf
 
@@ -241,9 +242,8 @@ def training_batches(
     own = batch_size // count
 
     def plan() -> Iterator[WindowSpec]:
-        whole = training_plan(
-            totals_of(stored), num_frames * grid.hop, seed, first_step * batch_size, shift
-        )
+        first = first_step * batch_size
+        whole = training_plan(totals_of(stored), num_frames * grid.hop, seed, first, shift, group)
         # A batch's windows belong to the workers in turn: `own` to the first, as many to the second.
         return (spec for number, spec in enumerate(whole) if number % batch_size // own == index)
 

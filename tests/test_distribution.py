@@ -23,7 +23,7 @@ from pipelines.window_plan import training_plan
 from pipelines.windows import load_index, totals_of, training_batches
 from tests.test_training import TINY, _trainer
 from tests.test_windows import GRID, write_prepared
-from tfamt.config import Config, replace
+from tfamt.config import Config, TrainingConfig, replace
 from tfamt.distribution import Share, check_batch_size, choose_strategy, share_of
 from tfamt.errors import InputError
 from tfamt.notes import Notes
@@ -105,11 +105,15 @@ def test_two_parts_of_four_make_the_step_of_eight(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_cannot_be_divided_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"multiple of 3: 1 devices, 3 part\(s\) each. Received: 4"
-    ):
+    message = r"multiple of 3: 1 devices, 3 part\(s\) each, 1 window\(s\) of a recording together. Received: 4"
+    with pytest.raises(InputError, match=message):
         _trainer(replace(CONFIG, "training", accumulation=3), tmp_path)
-    check_batch_size(6, 3, tf.distribute.get_strategy())
+    check_batch_size(TrainingConfig(batch_size=6, accumulation=3), tf.distribute.get_strategy())
+    together = TrainingConfig(batch_size=6, accumulation=3, recording_windows=2)
+    check_batch_size(together, tf.distribute.get_strategy())
+    four = TrainingConfig(batch_size=6, accumulation=3, recording_windows=4)
+    with pytest.raises(InputError, match="multiple of 12"):
+        check_batch_size(four, tf.distribute.get_strategy())
 
 
 def test_workers_share_each_batch(tmp_path: Path) -> None:

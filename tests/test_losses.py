@@ -88,6 +88,11 @@ def test_each_window_has_a_level_of_its_own() -> None:
     terms = loss_terms(targets, outputs, SPECTROGRAM)
     assert float(terms["velocity"]) == pytest.approx(0.03 / 2.5, rel=1e-5)
     assert float(terms["velocity_level"]) == pytest.approx((1.5 * 0.1**2 + 0.3**2) / 2.5, rel=1e-5)
+    # Of one recording, they share a level: (1.5 * 0.1 + 0.3) / 2.5 = 0.18, off which they lie by 0.08 and 0.12.
+    terms = loss_terms(targets, outputs, SPECTROGRAM, group=2)
+    apart = 0.03 + 1.5 * 0.08**2 + 0.12**2
+    assert float(terms["velocity"]) == pytest.approx(apart / 2.5, rel=1e-5)
+    assert float(terms["velocity_level"]) == pytest.approx(0.18**2, rel=1e-5)
 
 
 def test_certainty_is_finite() -> None:

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipelines.training_input import training_input
+from pipelines.windows import load_index
+from tests.test_windows import _recording, write_prepared
 from tfamt.config import Config, TrainingConfig, replace
 from tfamt.errors import InputError
 from tfamt.presets import preset
@@ -100,6 +103,29 @@ def test_loss_is_the_weighted_sum_of_its_terms(tmp_path: Path) -> None:
     assert scalars["loss"] == pytest.approx(
         2 * scalars["pianoroll"] + 10 * scalars["reconstruction"], rel=1e-5
     )
+
+
+def test_windows_of_a_recording_share_the_level_of_velocity(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    write_prepared(tmp_path / "data", [[_recording(0)], [_recording(3)]])
+    stored = load_index(tmp_path / "data", "train")
+    terms = []
+    for together in (1, 2):
+        heads = replace(SMALL, "model", heads=("pianoroll", "onset", "velocity"))
+        config = replace(
+            heads, "training", batch_size=8, window_frames=32, recording_windows=together
+        )
+        batch = next(iter(training_input(config, stored)))
+        # The same windows for both: only what the loss takes together differs.
+        first = terms[0][0] if terms else batch
+        assert (batch["recording"].numpy().reshape(-1, 2).std(axis=1) == 0).all() == (together == 2)
+        scalars = _trainer(config, tmp_path / f"run{together}").train_step(first)
+        terms.append((first, {name: float(value) for name, value in scalars.items()}))
+    alone, shared = terms[0][1], terms[1][1]
+    # Squares about a mean and of the mean add up to the same, over whatever windows the mean is taken.
+    both = [one["velocity"] + one["velocity_level"] for one in (alone, shared)]
+    assert both[0] == pytest.approx(both[1], rel=1e-4)
+    assert shared["velocity"] > 1.001 * alone["velocity"]
 
 
 def test_weights_begin_a_model_with_and_without_its_second_u_net(tmp_path: Path) -> None:

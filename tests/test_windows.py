@@ -167,6 +167,31 @@ def test_the_plan_goes_on_from_any_window(prepared: Path) -> None:
     assert other != whole
 
 
+def test_windows_of_a_group_are_of_one_recording_and_have_one_seed(prepared: Path) -> None:
+    totals, window = totals_of(load_index(prepared, "train")), 51_200
+    grouped = list(itertools.islice(training_plan(totals, window, 3, group=3), 400))
+    for begin in range(0, 399, 3):
+        assert len({(spec.recording, spec.seed) for spec in grouped[begin : begin + 3]}) == 1
+    # An epoch has one grid over each recording: of the first, all windows come, some twice to complete a group.
+    phases: dict[int, int] = {}
+    first_epoch = list(
+        itertools.takewhile(
+            lambda spec: (
+                phases.setdefault(spec.recording, spec.start % window) == spec.start % window
+            ),
+            training_plan(totals, window, seed=3),
+        )
+    )
+    counts = Counter(spec.recording for spec in first_epoch)
+    complete = sum(-(-count // 3) * 3 for count in counts.values())
+    assert complete > len(first_epoch)
+    places = Counter((spec.recording, spec.start) for spec in grouped[:complete])
+    assert places.keys() == {(spec.recording, spec.start) for spec in first_epoch}
+    assert max(places.values()) <= 3
+    again = list(itertools.islice(training_plan(totals, window, 3, first=57, group=3), 20))
+    assert again == grouped[57:77]
+
+
 def test_resumed_batches_equal_those_of_an_undisturbed_run(prepared: Path) -> None:
     stored = load_index(prepared, "train")
     settings = {"num_frames": 100, "batch_size": 2, "grid": GRID, "seed": 11}

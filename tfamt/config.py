@@ -267,6 +267,8 @@ class TrainingConfig:
       accumulation: parts that each replica's share of the batch is worked through in, to save memory; normalisation
         sees one part at a time.
       window_frames: frames per training window (640 = 20.48 s).
+      recording_windows: so many windows in a row are of one recording and heard alike (one room, colour and gain);
+        velocity's level is taken to be one for all of them (`tfamt.losses.loss_terms`).
       learning_rate: of Adam.
       schedule: "exponential" (x decay_rate every decay_steps, stepwise, as in the authors' code), "cosine" (to 0 at the
         last step) or "trapezoid" (as it is until the last cooldown_steps, in which it falls to 0 as 1 - sqrt: a run can
@@ -285,6 +287,7 @@ class TrainingConfig:
     batch_size: int = 32
     accumulation: int = 1
     window_frames: int = 640
+    recording_windows: int = 1
     learning_rate: float = 6e-4
     schedule: str = "exponential"
     decay_rate: float = 0.98
@@ -302,6 +305,7 @@ class TrainingConfig:
             "batch_size",
             "accumulation",
             "window_frames",
+            "recording_windows",
             "learning_rate",
             "decay_rate",
             "decay_steps",

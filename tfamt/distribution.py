@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from tfamt.config import TrainingConfig
 from tfamt.errors import InputError
 
 STRATEGIES = ("auto", "single", "mirrored", "multiworker")
@@ -89,17 +90,18 @@ def share_of(strategy: tf.distribute.Strategy) -> Share:
     return Share(before + resolver.task_id, chiefs + len(jobs.get("worker", [])))
 
 
-def check_batch_size(batch_size: int, accumulation: int, strategy: tf.distribute.Strategy) -> None:
+def check_batch_size(training: TrainingConfig, strategy: tf.distribute.Strategy) -> None:
     """Every replica gets as many windows at a time as any other, so that a step is the same on any number of them.
 
     Raises:
       InputError: the batch cannot be divided like that.
     """
-    parts = strategy.num_replicas_in_sync * accumulation
-    if batch_size % parts:
+    devices, together = strategy.num_replicas_in_sync, training.recording_windows
+    parts = devices * training.accumulation * together
+    if training.batch_size % parts:
         raise InputError(
-            f"training_batch_size must be a multiple of {parts}: {strategy.num_replicas_in_sync} devices, "
-            f"{accumulation} part(s) each. Received: {batch_size}"
+            f"training_batch_size must be a multiple of {parts}: {devices} devices, {training.accumulation} part(s) "
+            f"each, {together} window(s) of a recording together. Received: {training.batch_size}"
         )
 
 

@@ -12,15 +12,20 @@ Tensors = dict[str, tf.Tensor]
 
 
 def loss_terms(
-    targets: Tensors, outputs: Tensors, spectrogram: tf.Tensor, onsets: tf.Tensor | None = None
+    targets: Tensors,
+    outputs: Tensors,
+    spectrogram: tf.Tensor,
+    onsets: tf.Tensor | None = None,
+    group: int = 1,
 ) -> Tensors:
     """Each term of the loss, unweighted, as a mean over all windows, frames and bins or pitches: float32 [].
 
     The terms of Cheuk et al. (ICPR 2020): BCE(piano roll), MSE(reconstruction, input), BCE(second-pass piano roll);
     beside them BCE(onset), BCE(offset) and the squared error of velocity, which counts where a note begins, in
     proportion to the onset roll (Hawthorne et al., "Onsets and Frames", 2018). The latter in two parts:
-    "velocity_level" is of the mean error of each window, which can hardly be told of an instrument that was never heard
-    and which mir_eval's line forgives where all windows of a piece share it; "velocity" of the deviations from it.
+    "velocity_level" is of the mean error of a window, or of windows of one recording together, which can hardly be told
+    of an instrument that was never heard and which mir_eval's line forgives where all windows of a piece share it;
+    "velocity" of the deviations from it.
 
     Args:
       targets: rolls [batch, frames, 88] by name (`tfamt.pianoroll`).
@@ -28,6 +33,7 @@ def loss_terms(
       spectrogram: the model's input [batch, frames, bins].
       onsets: float32 [], the sum of the onset roll that the velocity's error is divided by; that of `targets` if not
         given. For a part of a batch: the batch's, divided by the number of parts, so that the mean over parts is right.
+      group: how many windows in a row are of one recording.
 
     Returns:
       Some of "pianoroll", "onset", "offset", "velocity", "velocity_level", "reconstruction", "second_pass".
@@ -38,13 +44,11 @@ def loss_terms(
         if head in outputs
     }
     if "velocity" in outputs:
-        weight = targets["onset"]
-        error = outputs["velocity"] - targets["velocity"]
+        weight = _together(targets["onset"], group)
+        error = _together(outputs["velocity"] - targets["velocity"], group)
         total = tf.reduce_sum(weight) if onsets is None else onsets
-        notes = tf.reduce_sum(weight, axis=[1, 2], keepdims=True)
-        level = tf.math.divide_no_nan(
-            tf.reduce_sum(weight * error, axis=[1, 2], keepdims=True), notes
-        )
+        notes = tf.reduce_sum(weight, axis=1, keepdims=True)
+        level = tf.math.divide_no_nan(tf.reduce_sum(weight * error, axis=1, keepdims=True), notes)
         squares = {"velocity": weight * (error - level) ** 2, "velocity_level": notes * level**2}
         for name, square in squares.items():
             terms[name] = tf.math.divide_no_nan(tf.reduce_sum(square), total)
@@ -54,6 +58,12 @@ def loss_terms(
         second = binary_cross_entropy(targets["pianoroll"], outputs["pianoroll_second_pass"])
         terms["second_pass"] = tf.reduce_mean(second)
     return terms
+
+
+def _together(roll: tf.Tensor, group: int) -> tf.Tensor:
+    """[batch, frames, 88] as [batch / group, the cells of all windows of a group]."""
+    windows, frames, pitches = tf.unstack(tf.shape(roll))
+    return tf.reshape(roll, [windows // group, group * frames * pitches])
 
 
 def term_names(config: ModelConfig) -> tuple[str, ...]:

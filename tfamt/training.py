@@ -70,7 +70,7 @@ class Trainer:
         self, config: Config, run_dir: str | os.PathLike[str], strategy: tf.distribute.Strategy
     ):
         keras.utils.set_random_seed(config.training.seed)
-        check_batch_size(config.training.batch_size, config.training.accumulation, strategy)
+        check_batch_size(config.training, strategy)
         self.config = config
         self.run_dir = Path(run_dir)
         self.strategy = strategy
@@ -231,11 +231,12 @@ class Trainer:
         notes = tf.reduce_sum(batch["onset"]) if "onset" in batch else tf.constant(0.0)
         (notes,) = _sum_over_replicas([notes], replicas)
         share = 1.0 / (parts * replicas)
+        group = self.config.training.recording_windows
 
         def add(part: Batch) -> tuple[list[tf.Tensor], Batch]:
             with tf.GradientTape() as tape:
                 outputs = self.model(part["spectrogram"], training=True)
-                terms = loss_terms(part, outputs, part["spectrogram"], notes * share)
+                terms = loss_terms(part, outputs, part["spectrogram"], notes * share, group)
                 loss = total_loss(terms, self.config.loss)
                 scalars = {"loss": loss, **terms}
                 scalars = {name: value * share for name, value in scalars.items()}
