@@ -166,7 +166,7 @@ def _player(
             "FluidSynth is needed to make audio from MIDI, and is not installed",
             fix="Debian and Ubuntu: apt-get install fluidsynth.",
         )
-    _require_soundfont(soundfont)
+    require_soundfont(soundfont)
     reader, writer = os.pipe()
     settings = [text for name, value in _SETTINGS.items() for text in ("-o", f"{name}={value}")]
     output = ["-F", f"/dev/fd/{writer}", "-T", "raw", "-O", "float", "-E", "little"]
@@ -203,7 +203,12 @@ def _player(
             process.wait()
 
 
-def _require_soundfont(path: str) -> None:
+def require_soundfont(path: str) -> None:
+    """Whether a file looks like a SoundFont.
+
+    Raises:
+      InputError: it does not, or it cannot be read.
+    """
     try:
         with open(path, "rb") as file:
             header = file.read(12)

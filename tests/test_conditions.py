@@ -152,3 +152,5 @@ def test_the_command_scores_what_the_model_hears(root: Path, tmp_path: Path) -> 
     assert done.returncode == 1 and "has no labels of its stem" in done.stderr
     done = command(*call, cwd=root)
     assert done.returncode == 1 and "nothing to put into rooms" in done.stderr
+    done = command(*call[:3], f"--general_midi={rooms / 'none.flac'}", cwd=root)
+    assert done.returncode == 1 and "is no SoundFont" in done.stderr

@@ -27,6 +27,8 @@ from tfamt.errors import InputError
 
 if TYPE_CHECKING:
     from pipelines.conditions import Example, Waveform
+    from pipelines.performance import Performance
+    from tfamt.notes import Notes
     from tfamt.transcription import Transcriber
 
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
@@ -48,19 +50,23 @@ Figures = dict[str, float]
 
 def main(argv: list[str]) -> int:
     """Measures and prints; returns the exit code."""
+    from pipelines.synthesis import require_soundfont
     from tfamt.files import atomic_write
     from tfamt.report import markdown_table
     from tfamt.transcription import Transcriber
 
     if argv[1:]:
         raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
-    rooms = _rooms()
+    # All at once, before minutes go by.
+    rooms, recordings, performance = _rooms(), _recordings(), _performance()
+    for soundfont in filter(None, (_SOUNDFONT.value, _GENERAL_MIDI.value)):
+        require_soundfont(soundfont)
     transcriber = Transcriber.load(_WEIGHTS.value, precision="float32")
     parts = {
         "without music: notes per minute": _false_notes(transcriber),
-        "recordings": _scores(transcriber, _changed(rooms)),
+        "recordings": _scores(transcriber, _changed(recordings, rooms)),
         "hard passages": _scores(transcriber, _passages()),
-        "other instruments": _scores(transcriber, _instruments()),
+        "other instruments": _scores(transcriber, _instruments(performance)),
     }
     for title, rows in parts.items():
         if rows:
@@ -117,24 +123,42 @@ def _rooms() -> list[Waveform | None]:
     return [*read_responses(_ROOMS.value)]
 
 
-def _changed(rooms: list[Waveform | None]) -> Iterator[tuple[str, Example]]:
-    from pipelines.conditions import changed
-    from tfamt import audio
+def _recordings() -> list[tuple[Path, Notes]]:
+    """The recordings' files, and what is played in each."""
     from tfamt.batch import find
     from tfamt.label_pairs import labels_by_stem
     from tfamt.labels import read_labels
 
     if not _RECORDINGS.value:
-        return
-    recordings, problems = find([_RECORDINGS.value])
+        return []
+    found, problems = find([_RECORDINGS.value])
     if problems:
         raise problems[0]
     labels = labels_by_stem(Path(_RECORDINGS.value))
-    for recording, room in zip(recordings, itertools.cycle(rooms), strict=False):
-        path = labels.get(recording.path.stem)
-        if path is None:
+    for recording in found:
+        if recording.path.stem not in labels:
             raise InputError("has no labels of its stem beside it", path=recording.path)
-        yield from changed(audio.read(recording.path), read_labels(path), room)
+    return [(item.path, read_labels(labels[item.path.stem])) for item in found]
+
+
+def _performance() -> Performance | None:
+    """What other instruments play."""
+    from pipelines.performance import parse_performance
+    from tfamt.midi import read_bytes
+
+    if not _GENERAL_MIDI.value:
+        return None
+    return parse_performance(read_bytes(_MIDI.value), _MIDI.value)
+
+
+def _changed(
+    recordings: list[tuple[Path, Notes]], rooms: list[Waveform | None]
+) -> Iterator[tuple[str, Example]]:
+    from pipelines.conditions import changed
+    from tfamt import audio
+
+    for (path, notes), room in zip(recordings, itertools.cycle(rooms), strict=False):
+        yield from changed(audio.read(path), notes, room)
 
 
 def _passages() -> Iterator[tuple[str, Example]]:
@@ -148,12 +172,8 @@ def _passages() -> Iterator[tuple[str, Example]]:
         yield name, play(performance, _SOUNDFONT.value, lag)
 
 
-def _instruments() -> Iterator[tuple[str, Example]]:
+def _instruments(performance: Performance | None) -> Iterator[tuple[str, Example]]:
     from pipelines.conditions import by_instruments
-    from pipelines.performance import parse_performance
-    from tfamt.midi import read_bytes
 
-    if not _GENERAL_MIDI.value:
-        return
-    performance = parse_performance(read_bytes(_MIDI.value), _MIDI.value)
-    yield from by_instruments(performance, _GENERAL_MIDI.value)
+    if performance and _GENERAL_MIDI.value:
+        yield from by_instruments(performance, _GENERAL_MIDI.value)
