@@ -23,19 +23,14 @@ _FIRST = flags.DEFINE_integer("first", 0, "Number of the first.", 0)
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
     from pipelines.invented_pianos import write_piano
-    from tfamt.targets import make_folder
+    from pipelines.series import write_series
 
     if argv[1:]:
         raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
     if not _OUTPUT.value:
         raise InputError("--output is missing")
-    folder = Path(_OUTPUT.value)
-    make_folder(folder)
-    for done, number in enumerate(range(_FIRST.value, _FIRST.value + _PIANOS.value), 1):
-        path = folder / f"piano{number:04d}.sf2"
-        if not path.exists():
-            write_piano(path, number)
-        print(f"[{done}/{_PIANOS.value}] {path}", flush=True)
+    numbers = range(_FIRST.value, _FIRST.value + _PIANOS.value)
+    write_series(Path(_OUTPUT.value), "piano{:04d}.sf2", numbers, write_piano)
     return 0
 
 

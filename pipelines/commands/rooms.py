@@ -22,20 +22,15 @@ _FIRST = flags.DEFINE_integer("first", 0, "Number of the first.", 0)
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
+    from pipelines.series import write_series
     from pipelines.simulated_rooms import write_room
-    from tfamt.targets import make_folder
 
     if argv[1:]:
         raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
     if not _OUTPUT.value:
         raise InputError("--output is missing")
-    folder = Path(_OUTPUT.value)
-    make_folder(folder)
-    for done, number in enumerate(range(_FIRST.value, _FIRST.value + _ROOMS.value), 1):
-        path = folder / f"room{number:04d}.flac"
-        if not path.exists():
-            write_room(path, number)
-        print(f"[{done}/{_ROOMS.value}] {path}", flush=True)
+    numbers = range(_FIRST.value, _FIRST.value + _ROOMS.value)
+    write_series(Path(_OUTPUT.value), "room{:04d}.flac", numbers, write_room)
     return 0
 
 

@@ -1,0 +1,30 @@
+"""Series of files that depend on their numbers alone: invented pianos, simulated rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tfamt.targets import make_folder
+
+
+def write_series(
+    folder: Path, name: str, numbers: range, write: Callable[[Path, int], None]
+) -> None:
+    """Writes what is not there yet, and tells of each.
+
+    Args:
+      folder: is made.
+      name: of a file, with a place for its number, such as "room{:04d}.flac".
+      numbers: which to write.
+      write: writes the file of a number.
+
+    Raises:
+      InputError: the folder or a file cannot be written.
+    """
+    make_folder(folder)
+    for done, number in enumerate(numbers, 1):
+        path = folder / name.format(number)
+        if not path.exists():
+            write(path, number)
+        print(f"[{done}/{len(numbers)}] {path}", flush=True)
