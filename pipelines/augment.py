@@ -46,7 +46,7 @@ class AugmentConfig:
 
 EQUALIZER_BANDS_HZ = (60, 120, 250, 500, 1000, 2000, 4000, 8000)
 LONGEST_RESPONSE = 24000
-"""Samples of a room response that are used, 1.5 s: with a window of the preset piano they fill a transform of 2**17."""
+"""Samples of a room response that are used, 1.5 s: with a window of the preset piano they fit a transform of 2**17."""
 NOISE_RANGE_DB = 40.0
 """Added noise lies between the loudest allowed level and this far below it."""
 NOISE_STEEPEST_DB = 6.0

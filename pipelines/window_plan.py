@@ -59,11 +59,10 @@ def training_plan(
     """
     skip = first
     for epoch in itertools.count():
-        columns = _epoch(
+        shuffled = _epoch(
             np.asarray(totals), window_samples, np.random.default_rng((seed, epoch)), shift
         )
-        if group > 1:
-            columns = _in_groups(columns, group)
+        columns = _in_groups(shuffled, group)
         for values in zip(*(column[skip:] for column in columns), strict=True):
             yield WindowSpec(*(value.item() for value in values))
         skip = max(skip - len(columns[0]), 0)

@@ -19,6 +19,7 @@ import numpy as np
 from absl import flags
 
 from pipelines.measuring import in_turns, medians
+from tfamt.commands.app import refuse_arguments
 from tfamt.errors import InputError
 
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file. Default: the model in the package.")
@@ -31,8 +32,7 @@ Runner: TypeAlias = Callable[[Any], object]
 
 def main(argv: list[str]) -> int:
     """Measures and prints; returns the exit code."""
-    if argv[1:]:
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    refuse_arguments(argv)
     if _WEIGHTS.value and _PRESET.value:
         raise InputError("--weights and --preset exclude each other")
     with tempfile.TemporaryDirectory() as folder:

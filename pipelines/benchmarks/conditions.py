@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from absl import flags
 
+from tfamt.commands.app import refuse_arguments
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ def main(argv: list[str]) -> int:
     from tfamt.report import markdown_table
     from tfamt.transcription import Transcriber
 
-    if argv[1:]:
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    refuse_arguments(argv)
     # All at once, before minutes go by.
     rooms, recordings, performance = _rooms(), _recordings(), _performance()
     for soundfont in filter(None, (_SOUNDFONT.value, _GENERAL_MIDI.value)):

@@ -17,6 +17,7 @@ import numpy as np
 from absl import flags
 
 from pipelines.deviations import measure, measure_sustain
+from tfamt.commands.app import refuse_arguments
 from tfamt.errors import InputError
 
 _LABELS = flags.DEFINE_string("labels", None, "Folder of label files.")
@@ -31,8 +32,7 @@ def main(argv: list[str]) -> int:
     from tfamt.labels import read_labels
     from tfamt.midi import read_bytes
 
-    if argv[1:]:
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    refuse_arguments(argv)
     report = {}
     if _LABELS.value:
         # MAPS has its offsets in the .txt; what stands beside it in MIDI is less exact.

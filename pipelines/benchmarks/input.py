@@ -19,7 +19,7 @@ from absl import flags
 
 from pipelines.input_speed import Speed, deliver, train
 from pipelines.measuring import in_fresh_process, run_measured
-from tfamt.errors import InputError
+from tfamt.commands.app import refuse_arguments
 
 _PRESET = flags.DEFINE_string("preset", "icpr2020_mel", "The config to feed.")
 _BATCH = flags.DEFINE_integer("batch_size", 8, "Windows per batch.", 1)
@@ -37,8 +37,7 @@ _MEMORY_CASES = ((20, 5.0), (2000, 5.0), (1, 600.0), (1, 10_800.0))
 
 def main(argv: list[str]) -> int:
     """Measures and prints; returns the exit code."""
-    if argv[1:]:
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    refuse_arguments(argv)
     made = _prepared(_RECORDINGS.value, 60.0 * _MINUTES.value) if _DATA.value is None else None
     with made or contextlib.nullcontext(_DATA.value) as data:
         settings = str(data), _PRESET.value, _BATCH.value

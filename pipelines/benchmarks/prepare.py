@@ -15,7 +15,7 @@ from pathlib import Path
 from absl import flags
 
 from pipelines.measuring import Usage, run_measured
-from tfamt.errors import InputError
+from tfamt.commands.app import refuse_arguments
 
 _RATE = 44_100
 _RECORDINGS = flags.DEFINE_integer("recordings", 8, "How many recordings to prepare.", 1)
@@ -33,8 +33,7 @@ _MEMORY_CASES = ((20, 4.0), (2000, 4.0), (1, 180.0), (1, 10_800.0))
 
 def main(argv: list[str]) -> int:
     """Measures and prints; returns the exit code."""
-    if argv[1:]:
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    refuse_arguments(argv)
     seconds = 60.0 * _MINUTES.value
     usages = _prepare(_RECORDINGS.value, seconds, _REPEATS.value)
     usage = sorted(usages, key=lambda item: item.cpu_seconds)[len(usages) // 2]

@@ -17,7 +17,7 @@ from absl import flags
 
 from pipelines.arithmetic import multiply_adds, peak_multiply_adds
 from pipelines.measuring import in_turns, medians, megabytes_now
-from tfamt.errors import InputError
+from tfamt.commands.app import refuse_arguments
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -40,8 +40,7 @@ Parts = dict[str, tuple[float, float]]
 
 def main(argv: list[str]) -> int:
     """Measures and prints; returns the exit code."""
-    if argv[1:]:
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    refuse_arguments(argv)
     from tfamt.config import replace
     from tfamt.presets import PRESETS, preset
 

@@ -32,6 +32,7 @@ from absl import flags
 from pipelines.arithmetic import multiply_adds, peak_multiply_adds
 from pipelines.measuring import cpu_seconds, run_measured
 from tfamt.backends import BACKENDS, give_each_a_core
+from tfamt.commands.app import refuse_arguments
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,8 +58,7 @@ _MEMORY_SECONDS = (180, 10_800)
 
 def main(argv: list[str]) -> int:
     """Measures and prints; returns the exit code."""
-    if argv[1:]:
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    refuse_arguments(argv)
     if not (_AUDIO.value or _START.value or _MEMORY.value):
         raise InputError("nothing to measure was named", fix="Pass --audio, --start or --memory.")
     if _AUDIO.value:

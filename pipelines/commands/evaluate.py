@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfamt.commands.app import report, run
+from tfamt.commands.app import refuse_arguments, report, run
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
     from tfamt.targets import check_target
 
-    if argv[1:]:
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    refuse_arguments(argv)
     for target in (_JSON, _MARKDOWN, _CSV, _PNG, _OVERLAY):
         if target.value:
             check_target(target.value, overwrite=_OVERWRITE.value)

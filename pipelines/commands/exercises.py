@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tfamt.commands.app import run
+from tfamt.commands.app import refuse_arguments, run
 from tfamt.errors import InputError
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder that is made.")
@@ -37,8 +37,7 @@ def main(argv: list[str]) -> int:
     from tfamt.outputs.tables import write_csv
     from tfamt.targets import make_folder
 
-    if argv[1:]:
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    refuse_arguments(argv)
     if not _OUTPUT.value:
         raise InputError("--output is missing")
     others, problems = find(_NO_MUSIC.value)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tfamt.commands.app import run
+from tfamt.commands.app import refuse_arguments, run
 from tfamt.errors import InputError
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder that is made.")
@@ -25,8 +25,7 @@ def main(argv: list[str]) -> int:
     from pipelines.invented_pianos import write_piano
     from pipelines.series import write_series
 
-    if argv[1:]:
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    refuse_arguments(argv)
     if not _OUTPUT.value:
         raise InputError("--output is missing")
     numbers = range(_FIRST.value, _FIRST.value + _PIANOS.value)

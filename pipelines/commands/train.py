@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfamt.commands.app import run
+from tfamt.commands.app import refuse_arguments, run
 from tfamt.config_flags import config_from_flags, define_config_flags
 from tfamt.errors import InputError
 
@@ -104,8 +104,7 @@ _TRANSPOSE = flags.DEFINE_integer(
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
-    if argv[1:]:
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    refuse_arguments(argv)
     if not _RUN_DIR.value:
         raise InputError("--run_dir is missing", fix="Name the folder that the run shall live in.")
     if bool(_DATA.value) == bool(_DEMO_MIDI.value):

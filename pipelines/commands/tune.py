@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from tfamt.commands.app import run
+from tfamt.commands.app import refuse_arguments, run
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
     from tfamt.targets import check_target
 
-    if argv[1:]:
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    refuse_arguments(argv)
     if _SPLIT.value != "validation":
         raise InputError(
             f"thresholds are tuned on the validation split only. Received: --split={_SPLIT.value}",

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from tfamt.errors import TfamtError
+from tfamt.errors import InputError, TfamtError
 
 HELP_FLAGS = {
     *("-h", "-?", "--help", "-help"),
@@ -85,3 +85,13 @@ def _help_text(main: Callable[[list[str]], int | None]) -> str:
     lines = [line for name in modules for line in flags.FLAGS.module_help(name).split("\n")[2:]]
     flagfile = "  --flagfile: Insert flags from the named file."
     return "\n".join([text.strip(), "", "Flags:", *lines, flagfile])
+
+
+def refuse_arguments(argv: list[str]) -> None:
+    """For commands that take flags alone.
+
+    Raises:
+      InputError: there is something beside them.
+    """
+    if argv[1:]:
+        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
