@@ -18,7 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tfamt.commands.app import run
+from tfamt.commands.app import required, run
 from tfamt.errors import InputError
 
 _DATA = flags.DEFINE_string("data", None, "Prepared data set with a validation and a test split.")
@@ -44,13 +44,12 @@ def main(argv: list[str]) -> int:
     from pipelines.ablation import Settings, carry_out, open_study
     from pipelines.ablation_report import write_report
 
-    if not _DATA.value:
-        raise InputError("--data is missing", fix="Make it with bin/prepare, see BUILD.md.")
+    data = required(_DATA, fix="Make it with bin/prepare, see BUILD.md.")
     strange = [argument for argument in argv[1:] if not argument.startswith("--")]
     if strange:
         raise InputError(f"only flags may follow --. Received: {' '.join(strange)}")
     settings = Settings(
-        data=_DATA.value,
+        data=data,
         seeds=_SEEDS.value,
         steps=_STEPS.value,
         batch_size=_BATCH.value,

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfamt.commands.app import refuse_arguments, report, run
+from tfamt.commands.app import refuse_arguments, report, required, run
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _score_files(shift: float | str) -> _Result:
     from tfamt.label_pairs import pair_up, score_pair
     from tfamt.report import Evaluation
 
-    reference, estimate = _required(_REFERENCE), _required(_ESTIMATE)
+    reference, estimate = Path(required(_REFERENCE)), Path(required(_ESTIMATE))
     pairs = pair_up(reference, estimate)
     pieces: dict[str, Piece] = {}
     notes: dict[str, tuple[Notes, Notes]] = {}
@@ -140,9 +140,8 @@ def _score_model(shift: float | str) -> _Result:
     from tfamt.weights import load_model, weights_of
 
     weights = weights_of(_RUN.value, _WEIGHTS.value)
-    if not _DATA.value:
-        raise InputError("--data is missing")
-    stored = [item for folder in _DATA.value for item in load_index(folder, _SPLIT.value)]
+    folders = required(_DATA)
+    stored = [item for folder in folders for item in load_index(folder, _SPLIT.value)]
     config, model = load_model(weights)
     if _DECODING.value:
         config = dataclasses.replace(config, decoding=read_decoding(_DECODING.value))
@@ -154,7 +153,7 @@ def _score_model(shift: float | str) -> _Result:
     progress = tqdm(stored, desc=config.name, unit="recording", disable=None)
     source = {
         "weights": weights,
-        "data": list(_DATA.value),
+        "data": folders,
         "split": _SPLIT.value,
         "whole_recordings": _WHOLE.value,
     }
@@ -215,12 +214,6 @@ def _draw_overlay(result: _Result) -> None:
         title=f"{name}: note F1 {pieces[name].scores['note_f1']:.3f}",
         overwrite=_OVERWRITE.value,
     )
-
-
-def _required(flag: flags.FlagHolder[str | None]) -> Path:
-    if not flag.value:
-        raise InputError(f"--{flag.name} is missing")
-    return Path(flag.value)
 
 
 def cli() -> None:

@@ -13,14 +13,15 @@ from pathlib import Path
 
 from absl import flags
 
-from tfamt.commands.app import refuse_arguments, run
-from tfamt.errors import InputError
+from tfamt.commands.app import refuse_arguments, required, run
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder that is made.")
 _PIECES = flags.DEFINE_integer("pieces", 150, "Exercises, 90 s each.", 0)
 _SOUNDS = flags.DEFINE_integer("sounds", 30, "Sounds without music, 90 s each.", 0)
 _NO_MUSIC = flags.DEFINE_multi_string("no_music", [], "Folder or recording in which nobody plays.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of all that is random.", 0)
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Of the first exercise and of the first sound; the others have the next ones.", 0
+)
 
 
 def main(argv: list[str]) -> int:
@@ -38,12 +39,11 @@ def main(argv: list[str]) -> int:
     from tfamt.targets import make_folder
 
     refuse_arguments(argv)
-    if not _OUTPUT.value:
-        raise InputError("--output is missing")
+    output = required(_OUTPUT)
     others, problems = find(_NO_MUSIC.value)
     if problems:
         raise problems[0]
-    midi, sounds = Path(_OUTPUT.value, "midi"), Path(_OUTPUT.value, "sounds", "train")
+    midi, sounds = Path(output, "midi"), Path(output, "sounds", "train")
     make_folder(midi)
     make_folder(sounds)
 

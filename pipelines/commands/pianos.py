@@ -12,8 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tfamt.commands.app import refuse_arguments, run
-from tfamt.errors import InputError
+from tfamt.commands.app import refuse_arguments, required, run
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder that is made.")
 _PIANOS = flags.DEFINE_integer("pianos", 12, "How many.", 1)
@@ -26,10 +25,9 @@ def main(argv: list[str]) -> int:
     from pipelines.series import write_series
 
     refuse_arguments(argv)
-    if not _OUTPUT.value:
-        raise InputError("--output is missing")
+    output = Path(required(_OUTPUT))
     numbers = range(_FIRST.value, _FIRST.value + _PIANOS.value)
-    write_series(Path(_OUTPUT.value), "piano{:04d}.sf2", numbers, write_piano)
+    write_series(output, "piano{:04d}.sf2", numbers, write_piano)
     return 0
 
 

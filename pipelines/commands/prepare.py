@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfamt.commands.app import report, run
+from tfamt.commands.app import report, required, run
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def main(argv: list[str]) -> int:
         return _describe(Path(_DESCRIBE.value))
     if argv[1:] and _RUNNER.value == "DirectRunner":
         raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
-    dataset, output = _required(_DATASET), _required(_OUTPUT)
+    dataset, output = required(_DATASET), required(_OUTPUT)
     # On import Beam tells which of its clouds are not installed.
     logging.disable(logging.WARNING)
     from pipelines.prepare import prepare
@@ -126,12 +126,6 @@ def main(argv: list[str]) -> int:
     return 1 if summary.left_out else 0
 
 
-def _required(flag: flags.FlagHolder[str | None]) -> str:
-    if not flag.value:
-        raise InputError(f"--{flag.name} is missing")
-    return flag.value
-
-
 def _options(dataset: str) -> dict[str, Any]:
     """The flags that say what the data set is made of; those of other data sets have no say."""
     of_data_set: dict[str, list[flags.FlagHolder[Any]]] = {
@@ -152,7 +146,7 @@ def _read(dataset: str, options: dict[str, Any]) -> DataSet:
 
     if dataset == "rendered":
         return _read_rendered(options)
-    source = _required(_SOURCE)
+    source = required(_SOURCE)
     match dataset:
         case "maps":
             return maps.read(source, _VALIDATION_GROUPS.value)
@@ -170,7 +164,7 @@ def _read_rendered(options: dict[str, Any]) -> DataSet:
 
     names = ("transposition", "tempo", "touch", "tuning", "room", "noise", "level")
     return rendered.read(
-        _required(_MIDI),
+        required(_MIDI),
         _SOUNDFONTS.value,
         seed=_SEED.value,
         split=_SPLIT.value,

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tfamt.commands.app import refuse_arguments, run
-from tfamt.errors import InputError
+from tfamt.commands.app import refuse_arguments, required, run
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder that is made.")
 _ROOMS = flags.DEFINE_integer("rooms", 200, "How many.", 1)
@@ -26,10 +25,9 @@ def main(argv: list[str]) -> int:
     from pipelines.simulated_rooms import write_room
 
     refuse_arguments(argv)
-    if not _OUTPUT.value:
-        raise InputError("--output is missing")
+    output = Path(required(_OUTPUT))
     numbers = range(_FIRST.value, _FIRST.value + _ROOMS.value)
-    write_series(Path(_OUTPUT.value), "room{:04d}.flac", numbers, write_room)
+    write_series(output, "room{:04d}.flac", numbers, write_room)
     return 0
 
 

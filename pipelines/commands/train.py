@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfamt.commands.app import refuse_arguments, run
+from tfamt.commands.app import refuse_arguments, required, run
 from tfamt.config_flags import config_from_flags, define_config_flags
 from tfamt.errors import InputError
 
@@ -105,8 +105,7 @@ _TRANSPOSE = flags.DEFINE_integer(
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
     refuse_arguments(argv)
-    if not _RUN_DIR.value:
-        raise InputError("--run_dir is missing", fix="Name the folder that the run shall live in.")
+    run_dir = Path(required(_RUN_DIR, fix="Name the folder that the run shall live in."))
     if bool(_DATA.value) == bool(_DEMO_MIDI.value):
         raise InputError("give either --data or --demo_midi")
     from pipelines.restart import starting_again
@@ -116,7 +115,6 @@ def main(argv: list[str]) -> int:
 
     config = config_from_flags()
     _steps_to_profile()
-    run_dir = Path(_RUN_DIR.value)
     make_folder(run_dir)
     with starting_again():
         strategy = choose_strategy(_STRATEGY.value, _LOGICAL_CPUS.value)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from tfamt.commands.app import refuse_arguments, run
+from tfamt.commands.app import refuse_arguments, required, run
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,9 +70,8 @@ def _tune() -> None:
     from tfamt.weights import load_transcriber, load_weights, save_weights, weights_of
 
     weights = weights_of(_RUN.value, _WEIGHTS.value)
-    if not _DATA.value:
-        raise InputError("--data is missing")
-    stored = [item for folder in _DATA.value for item in load_index(folder, "validation")]
+    folders = required(_DATA)
+    stored = [item for folder in folders for item in load_index(folder, "validation")]
     chosen = first_minutes(stored, _MINUTES.value)
     config, model = load_transcriber(weights)
     transcriber = Transcriber(config, keras_backend(config, model))

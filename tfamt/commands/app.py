@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from absl import app, flags, logging
 
 from tfamt.errors import InputError, TfamtError
+
+T = TypeVar("T")
 
 HELP_FLAGS = {
     *("-h", "-?", "--help", "-help"),
@@ -95,3 +97,14 @@ def refuse_arguments(argv: list[str]) -> None:
     """
     if argv[1:]:
         raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+
+
+def required(flag: flags.FlagHolder[T | None], fix: str = "") -> T:
+    """The value of a flag that the command cannot do without.
+
+    Raises:
+      InputError: it is not given, or empty.
+    """
+    if not flag.value:
+        raise InputError(f"--{flag.name} is missing", fix=fix)
+    return flag.value
