@@ -169,9 +169,13 @@ def run(name: str, *arguments: str | Path, root: Path) -> subprocess.CompletedPr
 def test_evaluate_and_tune_commands(place: Path, root: Path) -> None:
     model, out = [f"--run={place}/run", f"--data={place}/data"], place / "out"
     out.mkdir()
+    config, before = load_weights(place / "run" / "weights.npz")
+    save_weights(out / "other.npz", config, {name: 1.04 * a for name, a in before.items()})
     done = run(
         "tune",
         *model,
+        f"--average_with={out}/other.npz",
+        "--average_share=0.25",
         "--metric=frame_f1",
         "--metric=note_f1",
         f"--output={out}/d.json",
@@ -184,14 +188,20 @@ def test_evaluate_and_tune_commands(place: Path, root: Path) -> None:
     assert tuned["score"] == max(trial["score"] for trial in tuned["trials"]) > 0
     config, arrays = load_weights(out / "w.npz")
     assert config.decoding == DecodingConfig(**tuned["decoding"])
-    _, before = load_weights(place / "run" / "weights.npz")
-    assert all((arrays[name] == before[name]).all() for name in before)
+    for name in before:
+        np.testing.assert_allclose(arrays[name], 1.01 * before[name], rtol=1e-6)
 
     targets = [
         f"--json={out}/e.json", f"--csv={out}/e.csv", f"--markdown={out}/e.md", f"--png={out}/e.png",
         f"--overlay_png={out}/o.png", "--overlay_seconds=3",
     ]  # fmt: skip
-    flags = [*model, f"--decoding={out}/d.json", "--label_shift_ms=auto"]
+    # Not --run, whose weights are not the mean; nor do these need --decoding, but others take it.
+    flags = [
+        f"--weights={out}/w.npz",
+        model[1],
+        f"--decoding={out}/d.json",
+        "--label_shift_ms=auto",
+    ]
     done = run("evaluate", *flags, *targets, root=root)
     assert (done.returncode, done.stderr) == (0, "")
     assert "second-pass piano roll:" in done.stdout and "labels shifted:" in done.stdout
@@ -227,6 +237,7 @@ def test_wrong_calls_get_one_line_each(place: Path, root: Path) -> None:
         ("tune", [model, data, out, "--split=test"], "on the validation split only"),
         ("tune", [model, data], "--output or --output_weights is missing"),
         ("tune", [model, out], "--data is missing"),
+        ("tune", [model, data, out, "--average_with=none"], "none: does not exist"),
         ("tune", [data, out], "give either --run or --weights"),
         ("evaluate", [model], "--data is missing"),
         ("evaluate", [data], "give either --run or --weights"),

@@ -14,6 +14,7 @@ from tfamt.model import build_model
 from tfamt.presets import preset
 from tfamt.weights import (
     assign_weights,
+    average_weights,
     load_model,
     load_transcriber,
     load_weights,
@@ -80,6 +81,28 @@ def test_weights_of_another_config(saved: Path) -> None:
     baseline = build_model(replace(TINY, "model", reconstruction=False))
     with pytest.raises(InputError, match="another config: 0 missing, [0-9]+ unknown"):
         assign_weights(baseline, arrays, saved)
+
+
+def test_average(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+    save_weights(first, TINY, {"a/kernel": np.float32([[1, 2]]), "a/bias": np.float32([8])})
+    trained = replace(TINY, "training", steps=7)
+    save_weights(second, trained, {"a/kernel": np.float32([[5, 6]]), "a/bias": np.float32([-8])})
+    config, arrays = average_weights(first, second, 0.25)
+    assert config == TINY
+    np.testing.assert_array_equal(arrays["a/kernel"], np.float32([[2, 3]]))
+    np.testing.assert_array_equal(arrays["a/bias"], np.float32([4]))
+
+
+@pytest.mark.parametrize("change", ["model", "weights"])
+def test_average_of_different_networks(tmp_path: Path, change: str) -> None:
+    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+    save_weights(first, TINY, {"a/kernel": np.float32([[1, 2]])})
+    config = replace(TINY, "model", channels=(6, 8)) if change == "model" else TINY
+    name = "b/kernel" if change == "weights" else "a/kernel"
+    save_weights(second, config, {name: np.float32([[1, 2]])})
+    with pytest.raises(InputError, match=f"second.npz: is of another network than {first}"):
+        average_weights(first, second, 0.5)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04 cut short"])

@@ -105,6 +105,25 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[Config, Arrays]:
         raise wrong from error
 
 
+def average_weights(
+    path: str | os.PathLike[str], other: str | os.PathLike[str], share: float
+) -> tuple[Config, Arrays]:
+    """The mean of two weights files of one network, `share` of it from the second; the config of the first.
+
+    It is often better than either where one was trained from the other ("Model soups", Wortsman et al., ICML 2022).
+
+    Raises:
+      InputError: a file cannot be read, or they are of different networks.
+    """
+    (config, ours), (their_config, theirs) = load_weights(path), load_weights(other)
+    alike = (config.model, config.spectrogram) == (their_config.model, their_config.spectrogram)
+    if not alike or {n: a.shape for n, a in ours.items()} != {
+        n: a.shape for n, a in theirs.items()
+    }:
+        raise InputError(f"is of another network than {os.fspath(path)}", path=other)
+    return config, {name: (1 - share) * ours[name] + share * theirs[name] for name in ours}
+
+
 def assign_weights(model: keras.Model, arrays: Arrays, path: str | os.PathLike[str]) -> None:
     """Puts loaded weights into a joint model.
 
@@ -154,6 +173,13 @@ def load_transcriber(
       precision: what its layers compute in (`tfamt.precision.inference_precision`).
     """
     config, arrays = load_weights(path)
+    return config, transcriber_of(config, arrays, path, precision)
+
+
+def transcriber_of(
+    config: Config, arrays: Arrays, path: str | os.PathLike[str], precision: str = "float32"
+) -> keras.Model:
+    """The same from weights that have been read; `path` is where, for messages."""
     # TensorFlow takes seconds to load: not before the file is known to be right.
     from tfamt.model import build_model
     from tfamt.precision import inference_precision, layers_in
@@ -161,4 +187,4 @@ def load_transcriber(
     with layers_in(inference_precision(precision)):
         model = build_model(replace(config, "model", reconstruction=False))
     assign_weights(model, transcriber_only(arrays), path)
-    return config, model.get_layer("transcriber")
+    return model.get_layer("transcriber")

@@ -6,6 +6,7 @@ The model of a run (or --weights) transcribes recordings of the validation split
 and shortest gap are changed one after the other to the value with the best mean score, until nothing gets better.
 --output takes the setting with the best score and all that was tried: bin/evaluate --decoding=decoding.json uses it.
 --output_weights takes a copy of the weights that holds it: bin/transcribe --weights uses it.
+With --average_with the mean of two stages of a training is what is tuned and written.
 
 The test split is refused: what is chosen on recordings says nothing about them any more.
 """
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 _RUN = flags.DEFINE_string("run", None, "Folder of a run of bin/train.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file, instead of --run.")
+_AVERAGE_WITH = flags.DEFINE_string(
+    "average_with", None, "Weights file of the same network: the mean of both is tuned."
+)
+_AVERAGE_SHARE = flags.DEFINE_float(
+    "average_share", 0.5, "Share of --average_with in it.", lower_bound=0.0, upper_bound=1.0
+)
 _DATA = flags.DEFINE_list("data", None, "Folders of prepared data sets, parted by commas.")
 _SPLIT = flags.DEFINE_string("split", "validation", "Never test.")
 _MINUTES = flags.DEFINE_float("minutes", 30.0, "Audio to tune on, of each group in turns.", 0.0)
@@ -67,13 +74,23 @@ def _tune() -> None:
     from tfamt.backends import keras_backend
     from tfamt.targets import new_file
     from tfamt.transcription import Transcriber
-    from tfamt.weights import load_transcriber, load_weights, save_weights, weights_of
+    from tfamt.weights import (
+        average_weights,
+        load_weights,
+        save_weights,
+        transcriber_of,
+        weights_of,
+    )
 
     weights = weights_of(_RUN.value, _WEIGHTS.value)
     folders = required(_DATA)
     stored = [item for folder in folders for item in load_index(folder, "validation")]
     chosen = first_minutes(stored, _MINUTES.value)
-    config, model = load_transcriber(weights)
+    if _AVERAGE_WITH.value:
+        config, arrays = average_weights(weights, _AVERAGE_WITH.value, _AVERAGE_SHARE.value)
+    else:
+        config, arrays = load_weights(weights)
+    model = transcriber_of(config, arrays, weights)
     transcriber = Transcriber(config, keras_backend(config, model))
     heard = [hear(transcriber, item) for item in chosen]
     figures = " + ".join(_METRIC.value)
@@ -85,7 +102,6 @@ def _tune() -> None:
         with new_file(_OUTPUT.value, overwrite=_OVERWRITE.value) as temporary:
             temporary.write_text(trials_as_json(trials, _METRIC.value, heard), "utf-8")
     if _OUTPUT_WEIGHTS.value:
-        config, arrays = load_weights(weights)
         config = dataclasses.replace(config, decoding=best.decoding)
         save_weights(_OUTPUT_WEIGHTS.value, config, arrays, half=_HALF.value)
 
