@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from pathlib import Path
@@ -32,9 +33,15 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model in the package as bin/export writes it: a folder that holds version 1."""
-    output = tmp_path_factory.mktemp("exported") / "piano"
-    done = command("tfamt.commands.export", output)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{output / '1'}: differs")
+    """What bin/export makes of the model in the package: a folder with version 1. Once for all testing processes."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    output = place / "exported" / "piano"
+    with (place / "exported.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not output.is_dir():
+            done = command("tfamt.commands.export", output)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout.startswith(f"{output / '1'}: differs")
     return output
