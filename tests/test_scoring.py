@@ -169,13 +169,9 @@ def run(name: str, *arguments: str | Path, root: Path) -> subprocess.CompletedPr
 def test_evaluate_and_tune_commands(place: Path, root: Path) -> None:
     model, out = [f"--run={place}/run", f"--data={place}/data"], place / "out"
     out.mkdir()
-    config, before = load_weights(place / "run" / "weights.npz")
-    save_weights(out / "other.npz", config, {name: 1.04 * a for name, a in before.items()})
     done = run(
         "tune",
         *model,
-        f"--average_with={out}/other.npz",
-        "--average_share=0.25",
         "--metric=frame_f1",
         "--metric=note_f1",
         f"--output={out}/d.json",
@@ -188,20 +184,14 @@ def test_evaluate_and_tune_commands(place: Path, root: Path) -> None:
     assert tuned["score"] == max(trial["score"] for trial in tuned["trials"]) > 0
     config, arrays = load_weights(out / "w.npz")
     assert config.decoding == DecodingConfig(**tuned["decoding"])
-    for name in before:
-        np.testing.assert_allclose(arrays[name], 1.01 * before[name], rtol=1e-6)
+    _, before = load_weights(place / "run" / "weights.npz")
+    assert all((arrays[name] == before[name]).all() for name in before)
 
     targets = [
         f"--json={out}/e.json", f"--csv={out}/e.csv", f"--markdown={out}/e.md", f"--png={out}/e.png",
         f"--overlay_png={out}/o.png", "--overlay_seconds=3",
     ]  # fmt: skip
-    # Not --run, whose weights are not the mean; nor do these need --decoding, but others take it.
-    flags = [
-        f"--weights={out}/w.npz",
-        model[1],
-        f"--decoding={out}/d.json",
-        "--label_shift_ms=auto",
-    ]
+    flags = [*model, f"--decoding={out}/d.json", "--label_shift_ms=auto"]
     done = run("evaluate", *flags, *targets, root=root)
     assert (done.returncode, done.stderr) == (0, "")
     assert "second-pass piano roll:" in done.stdout and "labels shifted:" in done.stdout
@@ -226,6 +216,33 @@ def test_evaluate_and_tune_commands(place: Path, root: Path) -> None:
         assert found.scores["frame_f1"] == pytest.approx(expected["frame_f1"], abs=1e-9)
         assert float(rows[item.entry.recording]["frame_f1"]) == pytest.approx(expected["frame_f1"])
         assert found.details["seconds"] == pytest.approx(item.entry.total / 16000, abs=1e-3)
+
+
+def test_the_mean_of_two_weights_files_is_tuned_and_written(place: Path, root: Path) -> None:
+    config, before = load_weights(place / "run" / "weights.npz")
+    tuned, other = place / "mean.npz", place / "other.npz"
+    save_weights(other, config, {name: 3 * array for name, array in before.items()})
+    done = run(
+        "tune", f"--run={place}/run", f"--data={place}/data", f"--average_with={other}", "--average_share=0.25",
+        "--metric=frame_f1", f"--output={place}/mean.json", f"--output_weights={tuned}", root=root,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    _, arrays = load_weights(tuned)
+    for name in before:
+        np.testing.assert_allclose(arrays[name], 1.5 * before[name], rtol=1e-6)
+    # The score is that of the mean, which differs from that of the run by the same thresholds.
+    reached = json.loads((place / "mean.json").read_text())["score"]
+    config, joint = load_model(tuned)
+    _, unmixed = load_model(place / "run" / "weights.npz")
+    of_mean, of_run = (frame_f1(config, model, place / "data") for model in (joint, unmixed))
+    assert of_mean == pytest.approx(reached) and of_run != pytest.approx(reached)
+
+
+def frame_f1(config: Config, joint: keras.Model, data: Path) -> float:
+    """The mean over what bin/tune has tuned on."""
+    transcriber = Transcriber(config, keras_backend(config, joint.get_layer("transcriber")))
+    heard = [hear(transcriber, item) for item in load_index(data, "validation")]
+    return float(np.mean([score_heard(item, config).piece.scores["frame_f1"] for item in heard]))
 
 
 def test_wrong_calls_get_one_line_each(place: Path, root: Path) -> None:

@@ -116,12 +116,14 @@ def average_weights(
       InputError: a file cannot be read, or they are of different networks.
     """
     (config, ours), (their_config, theirs) = load_weights(path), load_weights(other)
-    alike = (config.model, config.spectrogram) == (their_config.model, their_config.spectrogram)
-    if not alike or {n: a.shape for n, a in ours.items()} != {
-        n: a.shape for n, a in theirs.items()
-    }:
+    if _network(config, ours) != _network(their_config, theirs):
         raise InputError(f"is of another network than {os.fspath(path)}", path=other)
     return config, {name: (1 - share) * ours[name] + share * theirs[name] for name in ours}
+
+
+def _network(config: Config, arrays: Arrays) -> object:
+    """What weights files of one network have in common."""
+    return config.model, config.spectrogram, {name: a.shape for name, a in arrays.items()}
 
 
 def assign_weights(model: keras.Model, arrays: Arrays, path: str | os.PathLike[str]) -> None:

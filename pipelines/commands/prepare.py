@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfamt.commands.app import report, required, run
-from tfamt.errors import InputError
+from tfamt.commands.app import refuse_arguments, report, required, run
 
 if TYPE_CHECKING:
     from pipelines.prepare import Summary
@@ -98,8 +97,8 @@ def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
     if _DESCRIBE.value:
         return _describe(Path(_DESCRIBE.value))
-    if argv[1:] and _RUNNER.value == "DirectRunner":
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    if _RUNNER.value == "DirectRunner":
+        refuse_arguments(argv)
     dataset, output = required(_DATASET), required(_OUTPUT)
     # On import Beam tells which of its clouds are not installed.
     logging.disable(logging.WARNING)

@@ -18,7 +18,7 @@ from collections import Counter
 
 from absl import flags
 
-from tfamt.commands.app import report, run
+from tfamt.commands.app import refuse_arguments, report, run
 from tfamt.errors import InputError
 
 _RECORDINGS = flags.DEFINE_string("recordings", None, "Pattern that the recordings match.")
@@ -33,8 +33,8 @@ _RUNNER = flags.DEFINE_string(
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
-    if argv[1:] and _RUNNER.value == "DirectRunner":
-        raise InputError(f"there are no arguments but flags. Received: {' '.join(argv[1:])}")
+    if _RUNNER.value == "DirectRunner":
+        refuse_arguments(argv)
     if not _RECORDINGS.value or not _OUTPUT.value:
         raise InputError("--recordings and --output are needed")
     # On import Beam tells which of its clouds are not installed.
