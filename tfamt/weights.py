@@ -90,7 +90,8 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[Config, Arrays]:
         fix="Take one that bin/train wrote, or leave --weights out for the model in the package.",
     )
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Of a damaged archive numpy would leave the file open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             if sum(entry.file_size for entry in stored.zip.infolist()) > _MAX_BYTES:
                 raise wrong
             arrays = {name: stored[name] for name in stored.files}
