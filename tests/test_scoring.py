@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import subprocess
 from pathlib import Path
@@ -238,6 +239,23 @@ def test_the_mean_of_two_weights_files_is_tuned_and_written(place: Path, root: P
     assert of_mean == pytest.approx(reached) and of_run != pytest.approx(reached)
 
 
+def test_a_former_decoding_is_written_into_weights(place: Path, root: Path) -> None:
+    decoding = {"pianoroll_threshold": 0.15, "min_gap_ms": 50.0}
+    (place / "former.json").write_text(json.dumps({"decoding": decoding}))
+    done = run(
+        "tune", f"--run={place}/run", f"--decoding={place}/former.json", f"--output_weights={place}/former.npz",
+        root=root,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    config, arrays = load_weights(place / "former.npz")
+    before, same = load_weights(place / "run" / "weights.npz")
+    wanted = dataclasses.replace(DecodingConfig(), **decoding)
+    assert config == dataclasses.replace(before, decoding=wanted) != before
+    assert arrays.keys() == same.keys()
+    for name, array in same.items():
+        np.testing.assert_array_equal(arrays[name], array)
+
+
 def frame_f1(config: Config, joint: keras.Model, data: Path) -> float:
     """The mean over what bin/tune has tuned on."""
     transcriber = Transcriber(config, keras_backend(config, joint.get_layer("transcriber")))
@@ -255,6 +273,9 @@ def test_wrong_calls_get_one_line_each(place: Path, root: Path) -> None:
         ("tune", [model, data], "--output or --output_weights is missing"),
         ("tune", [model, out], "--data is missing"),
         ("tune", [model, data, out, "--average_with=none"], "none: does not exist"),
+        ("tune", [model, data, out, "--average_share=0.3"], "is that of --average_with"),
+        ("tune", [model, data, out, "--decoding=d.json"], "into --output_weights only"),
+        ("tune", [model, "--output_weights=w.npz", "--decoding=none.json"], "none.json: cannot be read"),
         ("tune", [data, out], "give either --run or --weights"),
         ("evaluate", [model], "--data is missing"),
         ("evaluate", [data], "give either --run or --weights"),

@@ -17,10 +17,9 @@ Exit code 1 if a file had no partner or could not be read; the rest is scored al
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -133,6 +132,7 @@ def _score_model(shift: float | str) -> _Result:
     from tqdm import tqdm
 
     from pipelines.scoring import evaluate, hear
+    from pipelines.tuning import read_decoding
     from pipelines.whole_recordings import WholeRecordings
     from pipelines.windows import load_index
     from tfamt.backends import keras_backend
@@ -158,24 +158,6 @@ def _score_model(shift: float | str) -> _Result:
         "whole_recordings": _WHOLE.value,
     }
     return _Result(*evaluate((hear(transcriber, x) for x in progress), config, source, shift))
-
-
-def read_decoding(path: str) -> Any:
-    """A decoding config that bin/tune wrote.
-
-    Raises:
-      InputError: the file is missing or is something else.
-    """
-    from tfamt.config import DecodingConfig, from_dict
-
-    try:
-        content = json.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path=path) from error
-    except ValueError as error:
-        raise InputError(f"is not JSON ({error})", path=path) from error
-    decoding = content.get("decoding") if isinstance(content, dict) else None
-    return from_dict(DecodingConfig, decoding, f"{path}: decoding")
 
 
 def _deliver(result: _Result) -> None:

@@ -6,7 +6,8 @@ The model of a run (or --weights) transcribes recordings of the validation split
 and shortest gap are changed one after the other to the value with the best mean score, until nothing gets better.
 --output takes the setting with the best score and all that was tried: bin/evaluate --decoding=decoding.json uses it.
 --output_weights takes a copy of the weights that holds it: bin/transcribe --weights uses it.
-With --average_with the mean of two stages of a training is what is tuned and written.
+With --average_with the mean of two stages of a training is what is tuned and written. With --decoding nothing is tuned:
+the setting of an earlier tuning is written into the weights.
 
 The test split is refused: what is chosen on recordings says nothing about them any more.
 """
@@ -23,6 +24,9 @@ from tfamt.errors import InputError
 
 if TYPE_CHECKING:
     from pipelines.tuning import Trial
+    from pipelines.windows import Stored
+    from tfamt.config import Config, DecodingConfig
+    from tfamt.weights import Arrays
 
 _RUN = flags.DEFINE_string("run", None, "Folder of a run of bin/train.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file, instead of --run.")
@@ -31,6 +35,9 @@ _AVERAGE_WITH = flags.DEFINE_string(
 )
 _AVERAGE_SHARE = flags.DEFINE_float(
     "average_share", 0.5, "Share of --average_with in it.", lower_bound=0.0, upper_bound=1.0
+)
+_DECODING = flags.DEFINE_string(
+    "decoding", None, "What --output had before: --output_weights takes it, nothing is tuned."
 )
 _DATA = flags.DEFINE_list("data", None, "Folders of prepared data sets, parted by commas.")
 _SPLIT = flags.DEFINE_string("split", "validation", "Never test.")
@@ -59,40 +66,52 @@ def main(argv: list[str]) -> int:
         )
     if not (_OUTPUT.value or _OUTPUT_WEIGHTS.value):
         raise InputError("--output or --output_weights is missing")
+    if flags.FLAGS["average_share"].present and not _AVERAGE_WITH.value:
+        raise InputError("--average_share is that of --average_with, which is missing")
     for target in (_OUTPUT.value, _OUTPUT_WEIGHTS.value):
         if target:
             check_target(target, overwrite=_OVERWRITE.value)
-    _tune()
+    if _DECODING.value and _OUTPUT.value:
+        raise InputError("--decoding is written into --output_weights only, not into --output")
+    _write()
     return 0
 
 
-def _tune() -> None:
-    from pipelines.scoring import hear
-    from pipelines.tuning import best_of, trials_as_json, tune
-    from pipelines.validation import first_minutes
-    from pipelines.windows import load_index
-    from tfamt.backends import keras_backend
-    from tfamt.targets import new_file
-    from tfamt.transcription import Transcriber
-    from tfamt.weights import (
-        average_weights,
-        load_weights,
-        save_weights,
-        transcriber_of,
-        weights_of,
-    )
+def _write() -> None:
+    from pipelines.tuning import read_decoding
+    from tfamt.weights import average_weights, load_weights, save_weights, weights_of
 
     weights = weights_of(_RUN.value, _WEIGHTS.value)
-    folders = required(_DATA)
-    stored = [item for folder in folders for item in load_index(folder, "validation")]
-    chosen = first_minutes(stored, _MINUTES.value)
+    given = read_decoding(_DECODING.value) if _DECODING.value else None
+    stored = [] if given else _validation_split()
     if _AVERAGE_WITH.value:
         config, arrays = average_weights(weights, _AVERAGE_WITH.value, _AVERAGE_SHARE.value)
     else:
         config, arrays = load_weights(weights)
+    decoding = given or _tune(config, arrays, weights, stored)
+    if _OUTPUT_WEIGHTS.value:
+        config = dataclasses.replace(config, decoding=decoding)
+        save_weights(_OUTPUT_WEIGHTS.value, config, arrays, half=_HALF.value)
+
+
+def _validation_split() -> list[Stored]:
+    from pipelines.windows import load_index
+
+    return [item for folder in required(_DATA) for item in load_index(folder, "validation")]
+
+
+def _tune(config: Config, arrays: Arrays, weights: str, stored: list[Stored]) -> DecodingConfig:
+    from pipelines.scoring import hear
+    from pipelines.tuning import best_of, trials_as_json, tune
+    from pipelines.validation import first_minutes
+    from tfamt.backends import keras_backend
+    from tfamt.targets import new_file
+    from tfamt.transcription import Transcriber
+    from tfamt.weights import transcriber_of
+
     model = transcriber_of(config, arrays, weights)
     transcriber = Transcriber(config, keras_backend(config, model))
-    heard = [hear(transcriber, item) for item in chosen]
+    heard = [hear(transcriber, item) for item in first_minutes(stored, _MINUTES.value)]
     figures = " + ".join(_METRIC.value)
     print(f"{config.name}: tuning {figures} on {len(heard)} recordings", flush=True)
     trials = tune(config, heard, _METRIC.value, _print_trial)
@@ -101,9 +120,7 @@ def _tune() -> None:
     if _OUTPUT.value:
         with new_file(_OUTPUT.value, overwrite=_OVERWRITE.value) as temporary:
             temporary.write_text(trials_as_json(trials, _METRIC.value, heard), "utf-8")
-    if _OUTPUT_WEIGHTS.value:
-        config = dataclasses.replace(config, decoding=best.decoding)
-        save_weights(_OUTPUT_WEIGHTS.value, config, arrays, half=_HALF.value)
+    return best.decoding
 
 
 def _print_trial(trial: Trial) -> None:
