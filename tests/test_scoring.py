@@ -275,7 +275,11 @@ def test_wrong_calls_get_one_line_each(place: Path, root: Path) -> None:
         ("tune", [model, data, out, "--average_with=none"], "none: does not exist"),
         ("tune", [model, data, out, "--average_share=0.3"], "is that of --average_with"),
         ("tune", [model, data, out, "--decoding=d.json"], "into --output_weights only"),
-        ("tune", [model, "--output_weights=w.npz", "--decoding=none.json"], "none.json: cannot be read"),
+        (
+            "tune",
+            [model, "--output_weights=w.npz", "--decoding=none.json"],
+            "none.json: cannot be read",
+        ),
         ("tune", [data, out], "give either --run or --weights"),
         ("evaluate", [model], "--data is missing"),
         ("evaluate", [data], "give either --run or --weights"),

@@ -68,11 +68,11 @@ def main(argv: list[str]) -> int:
         raise InputError("--output or --output_weights is missing")
     if flags.FLAGS["average_share"].present and not _AVERAGE_WITH.value:
         raise InputError("--average_share is that of --average_with, which is missing")
+    if _DECODING.value and _OUTPUT.value:
+        raise InputError("--decoding is written into --output_weights only, not into --output")
     for target in (_OUTPUT.value, _OUTPUT_WEIGHTS.value):
         if target:
             check_target(target, overwrite=_OVERWRITE.value)
-    if _DECODING.value and _OUTPUT.value:
-        raise InputError("--decoding is written into --output_weights only, not into --output")
     _write()
     return 0
 
