@@ -24,7 +24,6 @@ from tfamt.errors import InputError
 
 if TYPE_CHECKING:
     from pipelines.tuning import Trial
-    from pipelines.windows import Stored
     from tfamt.config import Config, DecodingConfig
     from tfamt.weights import Arrays
 
@@ -82,33 +81,28 @@ def _write() -> None:
     from tfamt.weights import average_weights, load_weights, save_weights, weights_of
 
     weights = weights_of(_RUN.value, _WEIGHTS.value)
-    given = read_decoding(_DECODING.value) if _DECODING.value else None
-    stored = [] if given else _validation_split()
     if _AVERAGE_WITH.value:
         config, arrays = average_weights(weights, _AVERAGE_WITH.value, _AVERAGE_SHARE.value)
     else:
         config, arrays = load_weights(weights)
-    decoding = given or _tune(config, arrays, weights, stored)
+    given = _DECODING.value
+    decoding = read_decoding(given) if given else _tune(config, arrays, weights)
     if _OUTPUT_WEIGHTS.value:
         config = dataclasses.replace(config, decoding=decoding)
         save_weights(_OUTPUT_WEIGHTS.value, config, arrays, half=_HALF.value)
 
 
-def _validation_split() -> list[Stored]:
-    from pipelines.windows import load_index
-
-    return [item for folder in required(_DATA) for item in load_index(folder, "validation")]
-
-
-def _tune(config: Config, arrays: Arrays, weights: str, stored: list[Stored]) -> DecodingConfig:
+def _tune(config: Config, arrays: Arrays, weights: str) -> DecodingConfig:
     from pipelines.scoring import hear
     from pipelines.tuning import best_of, trials_as_json, tune
     from pipelines.validation import first_minutes
+    from pipelines.windows import load_index
     from tfamt.backends import keras_backend
     from tfamt.targets import new_file
     from tfamt.transcription import Transcriber
     from tfamt.weights import transcriber_of
 
+    stored = [item for folder in required(_DATA) for item in load_index(folder, "validation")]
     model = transcriber_of(config, arrays, weights)
     transcriber = Transcriber(config, keras_backend(config, model))
     heard = [hear(transcriber, item) for item in first_minutes(stored, _MINUTES.value)]
