@@ -96,6 +96,11 @@ def load_index(folder: str | Path, split: str, *, required: bool = True) -> list
     return stored
 
 
+def load_indexes(folders: Sequence[str], split: str) -> list[Stored]:
+    """The recordings of one split of several prepared data sets, each of which must have some (`load_index`)."""
+    return [item for folder in folders for item in load_index(folder, split)]
+
+
 def totals_of(stored: Sequence[Stored]) -> list[int]:
     """Length of each recording in samples."""
     return [item.entry.total for item in stored]

@@ -134,17 +134,18 @@ def _score_model(shift: float | str) -> _Result:
     from pipelines.scoring import evaluate, hear
     from pipelines.tuning import read_decoding
     from pipelines.whole_recordings import WholeRecordings
-    from pipelines.windows import load_index
+    from pipelines.windows import load_indexes
     from tfamt.backends import keras_backend
     from tfamt.transcription import Transcriber
     from tfamt.weights import load_model, weights_of
 
     weights = weights_of(_RUN.value, _WEIGHTS.value)
     folders = required(_DATA)
-    stored = [item for folder in folders for item in load_index(folder, _SPLIT.value)]
+    stored = load_indexes(folders, _SPLIT.value)
+    decoding = read_decoding(_DECODING.value) if _DECODING.value else None
     config, model = load_model(weights)
-    if _DECODING.value:
-        config = dataclasses.replace(config, decoding=read_decoding(_DECODING.value))
+    if decoding:
+        config = dataclasses.replace(config, decoding=decoding)
     transcriber = (
         WholeRecordings(config, model)
         if _WHOLE.value

@@ -96,13 +96,13 @@ def _tune(config: Config, arrays: Arrays, weights: str) -> DecodingConfig:
     from pipelines.scoring import hear
     from pipelines.tuning import best_of, trials_as_json, tune
     from pipelines.validation import first_minutes
-    from pipelines.windows import load_index
+    from pipelines.windows import load_indexes
     from tfamt.backends import keras_backend
     from tfamt.targets import new_file
     from tfamt.transcription import Transcriber
     from tfamt.weights import transcriber_of
 
-    stored = [item for folder in required(_DATA) for item in load_index(folder, "validation")]
+    stored = load_indexes(required(_DATA), "validation")
     model = transcriber_of(config, arrays, weights)
     transcriber = Transcriber(config, keras_backend(config, model))
     heard = [hear(transcriber, item) for item in first_minutes(stored, _MINUTES.value)]
