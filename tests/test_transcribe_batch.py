@@ -167,6 +167,22 @@ def test_ctrl_c_ends_a_stream_that_has_gone_quiet(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.wav"]
 
 
+def test_ctrl_c_that_comes_out_as_another_error_is_still_ctrl_c() -> None:
+    # As where it is pressed while a native module is being loaded.
+    code = """
+import signal
+from tfamt.commands import app
+def main(argv):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt as error:
+        raise ImportError("initialization failed") from error
+app.run(main)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (130, "interrupted")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

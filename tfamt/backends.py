@@ -63,6 +63,7 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
     import tensorflow as tf
 
     from tfamt.model import build_frontend
+    from tfamt.serving_graph import frozen
 
     frontend = build_frontend(config.spectrogram)
     network = model if in_training else fast_here(model)
@@ -74,10 +75,11 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
         input_signature=[tf.TensorSpec([None if together else 1, samples], tf.float32)],
         autograph=False,
     )
-    def infer(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+    def hear(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         spectrogram = frontend(waveform)
         return {"spectrogram": spectrogram, **network(spectrogram, training=False)}
 
+    infer = hear if in_training else frozen(hear)
     if not in_training:
         # Compiles what would be compiled with the first window.
         with quiet_native():
@@ -85,7 +87,7 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
 
     def backend(waveform: Array) -> dict[str, Array]:
         batches = [waveform] if together else np.split(waveform, len(waveform))
-        outputs = [infer(batch) for batch in batches]
+        outputs = [infer(tf.constant(batch)) for batch in batches]
         return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
 
     return backend

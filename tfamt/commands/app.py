@@ -6,8 +6,10 @@ Exit codes: 0 done, 1 something could not be used (said in one line each), 2 wro
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import NoReturn, TypeVar
 
 from absl import app, flags, logging
@@ -32,6 +34,7 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     # What TensorFlow's native code notes would bury the one line that matters: its errors come as exceptions, too, and
     # oneDNN calls it one that a processor has no AVX-512. A value set by the user stays.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    interrupts = _note_interrupts()
     try:
         try:
             app.run(main, flags_parser=lambda argv: _parse(argv, _help_text(main)))
@@ -40,14 +43,34 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     except TfamtError as error:
         report(error)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; Python's flush at exit must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    except (Exception, KeyboardInterrupt) as error:
+        if interrupts or isinstance(error, KeyboardInterrupt):
+            print("interrupted", file=sys.stderr)
+            sys.exit(130)
+        if isinstance(error, BrokenPipeError):
+            # Whoever read our output has seen enough; Python's flush at exit must not complain again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        raise
     sys.exit(0)
+
+
+def _note_interrupts() -> list[int]:
+    """A list that holds something once Ctrl-C was pressed.
+
+    Python's exception of it is not enough: raised while a native module is being loaded, it comes out as an
+    ImportError, and whoever meets that may make of it what he likes.
+    """
+    interrupts: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupts.append(number)
+        signal.default_int_handler(number, frame)
+
+    # A command that a shell started in the background ignores the signal, and goes on doing so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+    return interrupts
 
 
 def report(problem: Exception | str) -> None:
