@@ -29,13 +29,17 @@ def stage_costs(
     from tfamt.midi import write_midi
     from tfamt.model import build_frontend
     from tfamt.notes import Notes
+    from tfamt.serving_graph import frozen
     from tfamt.windows import window_cutter
 
     grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
     inference = config.inference
     frontend = tf.function(build_frontend(config.spectrogram))
     fast = fast_here(model)
-    network = tf.function(lambda spectrogram: fast(spectrogram, training=False))
+    window = tf.TensorSpec([1, inference.window_frames, config.spectrogram.bins])
+    network = frozen(
+        tf.function(lambda spectrogram: fast(spectrogram, training=False), input_signature=[window])
+    )
     network(frontend(tf.zeros([1, config.window_samples])))
     costs = dict.fromkeys(("decoding audio", "front-end", "network", "notes", "writing"), 0.0)
     samples = 0
@@ -51,8 +55,7 @@ def stage_costs(
         samples += len(waveform)
         level = None
         if config.spectrogram.levelled:
-            # A recording whose loudness has to be known is read twice.
-            level = timed("decoding audio", loudness, timed("decoding audio", read, recording))
+            level = timed("decoding audio", loudness, waveform)
         cutter = window_cutter(config, level)
         decoder = NoteDecoder(config.decoding, grid)
         rows: list[Row] = []

@@ -50,5 +50,5 @@ class WholeRecordings(Transcriber):
         if self.config.spectrogram.levelled:
             waveform = levelled(waveform)
         rolls = {name: output[0] for name, output in self._infer(waveform).items()}
-        seconds = float(self.grid.time_of(len(rolls["pianoroll"])))
+        seconds = self.grid.seconds(len(rolls["pianoroll"]))
         yield Frames(None, rolls, seconds)

@@ -12,7 +12,7 @@ from tfamt.decoding import NoteDecoder, decode
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
 from tfamt.notes import NUM_PITCHES, Notes
-from tfamt.offsets import frames_until_faded, likeliest_end
+from tfamt.offsets import chances_to_sound, frames_until_faded, likeliest_end
 from tfamt.pianoroll import notes_to_rolls
 
 GRID = FrameGrid(16000, 512)
@@ -24,24 +24,33 @@ def column(*values: float) -> np.ndarray:
     return np.array(values, np.float32)
 
 
+def end_of(pianoroll: np.ndarray, offset: np.ndarray, threshold: float, lead: float) -> float:
+    sounds = chances_to_sound(pianoroll, threshold)
+    return likeliest_end(sounds, offset.astype(np.float64), lead, FRAME)
+
+
+def faded_after(pianoroll: np.ndarray) -> int | None:
+    return frames_until_faded(chances_to_sound(pianoroll, 0.5))
+
+
 def test_a_clean_fall_is_the_end() -> None:
     # Five sounding frames: labels are rounded, so it was released within half a frame of the sixth.
     sounding, released = column(1, 1, 1, 1, 1, 0), column(0, 0, 0, 0, 0, 0)
-    assert likeliest_end(sounding, released, 0.5, 1.0, FRAME) == 5.0
+    assert end_of(sounding, released, 0.5, 1.0) == 5.0
     # Never let go: it ends behind the last frame.
-    assert likeliest_end(column(1, 1, 1), column(0, 0, 0), 0.5, 1.0, FRAME) == 3.0
-    assert likeliest_end(column(), column(), 0.5, 1.0, FRAME) == 0.0
+    assert end_of(column(1, 1, 1), column(0, 0, 0), 0.5, 1.0) == 3.0
+    assert end_of(column(), column(), 0.5, 1.0) == 0.0
 
 
 def test_the_end_lies_where_most_of_the_release_is_within_the_tolerance() -> None:
     # Let go after 10 frames with a chance of 0.6, after 60 to 69 with 0.04 each: no later end is more often right.
     early = np.r_[np.ones(10), 0.4 - 0.04 * np.clip(np.arange(-50, 11) + 1, 0, 10)]
     nothing = np.zeros(len(early), np.float32)
-    assert likeliest_end(early.astype(np.float32), nothing, 0.5, 1.0, FRAME) == 10.0
+    assert end_of(early.astype(np.float32), nothing, 0.5, 1.0) == 10.0
     # After 10 frames with 0.45, after 60 to 69 with 0.055 each: any end between them all is right with 0.55, and the
     # longer it is the more frames count that sound with 0.55 and more; a threshold of 0.5 would say 61.
     late = np.r_[np.ones(10), 0.55 - 0.055 * np.clip(np.arange(-50, 11) + 1, 0, 10)]
-    end = likeliest_end(late.astype(np.float32), nothing, 0.5, 1.0, FRAME)
+    end = end_of(late.astype(np.float32), nothing, 0.5, 1.0)
     # 0.55, 0.495, 0.44 are worth a frame, 0.385 is not (0.42).
     assert end == 62.0
 
@@ -50,8 +59,8 @@ def test_the_threshold_is_where_chances_are_even() -> None:
     # By a threshold of 0.2 an output of 0.5 means odds of 4: held with 0.8, worth its frames; by 0.8 with 0.2.
     hovering = np.r_[np.ones(10), np.full(20, 0.5), 0.0].astype(np.float32)
     nothing = np.zeros(len(hovering), np.float32)
-    assert likeliest_end(hovering, nothing, 0.2, 1.0, FRAME) == 30.0
-    assert likeliest_end(hovering, nothing, 0.8, 1.0, FRAME) == 10.0
+    assert end_of(hovering, nothing, 0.2, 1.0) == 30.0
+    assert end_of(hovering, nothing, 0.8, 1.0) == 10.0
 
 
 def by_hand(pianoroll: np.ndarray, offset: np.ndarray, threshold: float, lead: float) -> float:
@@ -85,19 +94,19 @@ def test_against_plain_loops() -> None:
         offset = (random.random(length) ** 8 + 1e-3).astype(np.float32)
         lead = float(random.uniform(0.5, 1.5))
         threshold = float(random.uniform(0.1, 0.9))
-        found = likeliest_end(pianoroll, offset, threshold, lead, FRAME)
+        found = end_of(pianoroll, offset, threshold, lead)
         assert found == by_hand(pianoroll, offset, threshold, lead)
 
 
 def test_a_note_has_faded_when_nobody_holds_it_or_a_second_after_its_fall() -> None:
-    assert frames_until_faded(column(1, 1, 1, 0.04, 1), 0.5) == 4
-    assert frames_until_faded(column(1, 1, 1, 1, 1), 0.5) is None
+    assert faded_after(column(1, 1, 1, 0.04, 1)) == 4
+    assert faded_after(column(1, 1, 1, 1, 1)) is None
     # What rises late has not faded before: the peak of the first three frames counts.
-    assert frames_until_faded(column(0.01, 0.01, 0.9, 0.9), 0.5) is None
-    assert frames_until_faded(column(0.01, 0.01), 0.5) is None
+    assert faded_after(column(0.01, 0.01, 0.9, 0.9)) is None
+    assert faded_after(column(0.01, 0.01)) is None
     hovering = np.r_[np.ones(10), np.full(40, 0.3)].astype(np.float32)
-    assert frames_until_faded(hovering, 0.5) == 10 + 32
-    assert frames_until_faded(hovering[:41], 0.5) is None
+    assert faded_after(hovering) == 10 + 32
+    assert faded_after(hovering[:41]) is None
 
 
 def test_labels_decode_to_the_notes_they_were_made_of() -> None:

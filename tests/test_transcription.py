@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from tfamt.backends import Backend, keras_backend
-from tfamt.config import Config, DecodingConfig, InferenceConfig, ModelConfig, SpectrogramConfig
+from tfamt.config import (
+    Config,
+    DecodingConfig,
+    InferenceConfig,
+    ModelConfig,
+    SpectrogramConfig,
+    replace,
+)
 from tfamt.model import build_model
 from tfamt.transcription import Frames, Transcriber
 
@@ -157,3 +164,15 @@ def test_silence_has_no_notes(root) -> None:
     transcriber = Transcriber.load()
     assert len(transcriber.transcribe(np.zeros(16000 * 30, np.float32), sample_rate=16000)) == 0
     assert len(transcriber.transcribe(np.zeros(160, np.float32), sample_rate=16000)) == 0
+
+
+def test_a_recording_too_long_to_be_kept_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    transcriber = _transcriber()
+    levelled = replace(transcriber.config, "spectrogram", scaling="level")
+    transcriber = Transcriber(levelled, transcriber._infer)
+    waveform = _noise(50)
+    kept = transcriber.transcribe(waveform, sample_rate=16000)
+    assert len(kept) > 50
+    # Of its three blocks one may be kept.
+    monkeypatch.setattr("tfamt.transcription._KEPT_BLOCKS", 1)
+    assert transcriber.transcribe(waveform, sample_rate=16000) == kept

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tfamt.config import DecodingConfig
 from tfamt.frames import FrameGrid
 from tfamt.notes import DEFAULT_VELOCITY, LOWEST_PITCH, NUM_PITCHES, Notes, Row
-from tfamt.offsets import TAIL_FRAMES, frames_until_faded, likeliest_end
+from tfamt.offsets import TAIL_FRAMES, chances_to_sound, frames_until_faded, likeliest_end
 
 Roll = NDArray[np.float32]
 Rolls = Mapping[str, Roll]
@@ -31,7 +31,7 @@ class _OpenNote:
     strength: float
     velocity: int
     sounding: bool = False
-    heard: list[Roll] = field(default_factory=list)
+    heard: list[NDArray[np.float64]] = field(default_factory=list)
 
 
 def decode(rolls: Rolls, config: DecodingConfig, grid: FrameGrid) -> Notes:
@@ -74,6 +74,8 @@ class NoteDecoder:
         # Frame `_first` is the frame before the first that is still to be looked at.
         self._first = -1
         self._rolls: dict[str, Roll] = {}
+        # What tells where notes end, of every key and frame of `_rolls`: chances to sound, and the offset roll.
+        self._ends = np.zeros((0, NUM_PITCHES, 2))
         self._open: dict[int, _OpenNote] = {}
 
     @property
@@ -119,6 +121,9 @@ class NoteDecoder:
                 & (middle > onset[:-2])
                 & (middle >= onset[2:])
             )
+        if self._likeliest:
+            sounds = chances_to_sound(pianoroll, threshold)
+            self._ends = np.stack([sounds, self._rolls["offset"]], axis=-1)
         rows = []
         for key in sorted(set(np.flatnonzero(opens.any(axis=0)).tolist()) | set(self._open)):
             rows += self._decode_key(key, np.flatnonzero(opens[:, key]) + 1, sounding[:, key])
@@ -153,7 +158,7 @@ class NoteDecoder:
                 frame, float(frame), strength, self._velocity(key, slice(index, index + 1))
             )
         around = slice(index - 1, index + 2)
-        before, peak, after = (float(p) for p in self._rolls["onset"][around, key])
+        before, peak, after = self._rolls["onset"][around, key].tolist()
         position = max(frame + peak_offset(before, peak, after), 0.0)
         velocity = self._velocity(key, around, self._rolls["onset"][around, key])
         return _OpenNote(frame, position, peak, velocity)
@@ -167,7 +172,7 @@ class NoteDecoder:
         return min(max(round(127 * float(mean)), 1), 127)
 
     def _too_close(self, previous: _OpenNote, note: _OpenNote) -> bool:
-        gap = float(self.grid.time_of(note.position - previous.position))
+        gap = self.grid.seconds(note.position - previous.position)
         return gap * 1000.0 < self.config.min_gap_ms
 
     def _close_if_ended(
@@ -193,7 +198,7 @@ class NoteDecoder:
         index = begin + int(falls[0])
         position = float(self._first + index)
         if self.config.method == "onsets":
-            last, next_ = (float(p) for p in self._rolls["pianoroll"][index - 1 : index + 1, key])
+            last, next_ = self._rolls["pianoroll"][index - 1 : index + 1, key].tolist()
             # Labels are rounded: a clean fall between two frames means an offset half a frame later.
             crossing = (last - self.config.pianoroll_threshold) / max(last - next_, 1e-9)
             position += crossing - 0.5
@@ -202,31 +207,25 @@ class NoteDecoder:
     def _close_if_faded(self, key: int, note: _OpenNote, begin: int, end: int) -> list[Row]:
         """Listens to the buffer's frames begin..end-1; ends the key's open note if no more of it is to be heard."""
         begin = max(begin, note.frame + 1 - self._first)
-        columns = [self._rolls[name][begin:end, key] for name in ("pianoroll", "offset")]
-        note.heard.append(np.stack(columns, axis=1))
-        heard = np.concatenate(note.heard)
-        length = frames_until_faded(heard[:, 0], self.config.pianoroll_threshold)
+        note.heard.append(self._ends[begin:end, key])
+        heard = np.concatenate(note.heard) if len(note.heard) > 1 else note.heard[0]
+        length = frames_until_faded(heard[:, 0])
         note.heard = [heard[:length]]
         return self._close(key, float("inf")) if length is not None else []
 
     def _likeliest_end(self, note: _OpenNote, latest: float) -> float:
         first = note.frame + 1
-        heard = np.concatenate([np.zeros((0, 2), np.float32), *note.heard])
-        end = first + likeliest_end(
-            heard[:, 0],
-            heard[:, 1],
-            self.config.pianoroll_threshold,
-            first - note.position,
-            float(self.grid.time_of(1.0)),
-        )
+        heard = note.heard[0] if note.heard else np.zeros((0, 2))
+        lead = first - note.position
+        end = first + likeliest_end(heard[:, 0], heard[:, 1], lead, self.grid.seconds(1.0))
         return min(max(end, note.position + 1.0), latest)
 
     def _close(self, key: int, position: float) -> list[Row]:
         note = self._open.pop(key)
         if self._likeliest:
             position = self._likeliest_end(note, position)
-        onset = float(self.grid.time_of(note.position))
-        offset = float(self.grid.time_of(max(position, note.position)))
+        onset = self.grid.seconds(note.position)
+        offset = self.grid.seconds(max(position, note.position))
         if (offset - onset) * 1000.0 < self.config.min_note_ms:
             return []
         return [(onset, offset, key + LOWEST_PITCH, note.velocity)]

@@ -29,6 +29,10 @@ class FrameGrid:
         """How many frames have their centre inside `num_samples` samples."""
         return -(-num_samples // self.hop)
 
+    def seconds(self, frame: float) -> float:
+        """`time_of` one frame."""
+        return frame * self.hop / self.sample_rate
+
     def time_of(self, frame: ArrayLike) -> NDArray[np.float64]:
         """Seconds at the centre of a frame; fractions of frames are allowed."""
         return np.asarray(frame, np.float64) * self.hop / self.sample_rate

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Column = NDArray[np.float32]
+Column = NDArray[np.float64]
 
 RISE_FRAMES = 3
 """How far the piano roll's peak may lie behind the onset."""
@@ -34,38 +34,48 @@ _HALF_SURE = 0.42
 """Probability at which a frame is as well left silent: half the F1 that is to be expected."""
 
 
-def frames_until_faded(pianoroll: Column, threshold: float) -> int | None:
-    """How many frames of `pianoroll`, from behind a note's onset on, matter to its end; None if more than there are."""
-    if len(pianoroll) < RISE_FRAMES:
+def chances_to_sound(pianoroll: NDArray[np.float32], threshold: float) -> Column:
+    """Outputs of the piano roll, of any shape, as probabilities: even ones at the threshold."""
+    sounds = pianoroll.astype(np.float64) * (1.0 - threshold)
+    silent = (1.0 - pianoroll.astype(np.float64)) * threshold
+    probabilities: Column = sounds / (sounds + silent)
+    return probabilities
+
+
+def frames_until_faded(sounds: Column) -> int | None:
+    """How many frames, from behind a note's onset on, matter to its end; None if more than there are.
+
+    Args:
+      sounds: `chances_to_sound` of the key [frames].
+    """
+    if len(sounds) < RISE_FRAMES:
         return None
-    held = _held(pianoroll, threshold)
-    ends = [*(np.flatnonzero(held < _SILENT)[:1] + 1)]
-    ends += [*(np.flatnonzero(held < _EVEN)[:1] + TAIL_FRAMES)]
-    end = max(min(ends, default=len(held) + 1), RISE_FRAMES)
+    held = _held(sounds)
+    # It never rises: as many frames are at or above a level as come before the first below it.
+    faded = np.count_nonzero(held >= _SILENT) + 1
+    left = np.count_nonzero(held >= _EVEN) + TAIL_FRAMES
+    end = max(min(faded, left), RISE_FRAMES)
     return int(end) if end <= len(held) else None
 
 
-def likeliest_end(
-    pianoroll: Column, offset: Column, threshold: float, lead: float, seconds_per_frame: float
-) -> float:
+def likeliest_end(sounds: Column, offset: Column, lead: float, seconds_per_frame: float) -> float:
     """The end of a note that is worth most.
 
     Args:
-      pianoroll: probabilities that the key sounds [frames], from behind the note's onset on, up to where it has faded,
-        is struck again, or the recording ends.
+      sounds: `chances_to_sound` of the key [frames], from behind the note's onset on, up to where it has faded, is
+        struck again, or the recording ends.
       offset: the offset roll of the same frames.
-      threshold: output of the piano roll that means even chances to sound.
       lead: frames from the note's exact onset to the first of these.
       seconds_per_frame: see `tfamt.frames`.
 
     Returns:
       Its position in frames, counted from the first.
     """
-    count = len(pianoroll)
+    count = len(sounds)
     if not count:
         return 0.0
     # Some thousand notes a recording: no more calls of numpy than it takes.
-    held = _held(pianoroll, threshold)
+    held = _held(sounds)
     chances = _chances(held, offset)
     until = np.zeros(count + 2)
     np.cumsum(chances, out=until[1:])
@@ -79,7 +89,7 @@ def likeliest_end(
     return float(best[len(best) // 2])
 
 
-def _chances(held: NDArray[np.float64], offset: Column) -> NDArray[np.float64]:
+def _chances(held: Column, offset: Column) -> Column:
     """For each frame, and the one behind them, how likely the release is there; 1 in all, if there is any."""
     # At frame i, the first that does not sound, give or take half a frame; at the end, what is held till then.
     chances = np.zeros(len(held) + 1)
@@ -88,18 +98,19 @@ def _chances(held: NDArray[np.float64], offset: Column) -> NDArray[np.float64]:
     # So these add up to what was held at first.
     if held[0] > 0:
         chances *= (1.0 - _OFFSET_SHARE) / held[0]
-    released = offset.sum(dtype=np.float64)
+    released = offset.sum()
     if released > 0:
         chances[:-1] += _OFFSET_SHARE / released * offset
     total = chances.sum()
-    return chances / total if total > 0 else chances
+    if total > 0:
+        chances /= total
+    return chances
 
 
-def _held(pianoroll: Column, threshold: float) -> NDArray[np.float64]:
-    """Probability that the key is still held: the roll without its rise, never rising, even at the threshold."""
-    sounds = pianoroll.astype(np.float64) * (1.0 - threshold)
-    silent = (1.0 - pianoroll.astype(np.float64)) * threshold
-    held = sounds / (sounds + silent)
-    peak = int(np.argmax(held[:RISE_FRAMES]))
-    held[:peak] = held[peak]
-    return np.minimum.accumulate(held)
+def _held(sounds: Column) -> Column:
+    """Probability that the key is still held: that to sound without its rise, never rising."""
+    peak = sounds[:RISE_FRAMES].argmax()
+    if peak:
+        sounds = sounds.copy()
+        sounds[:peak] = sounds[peak]
+    return np.minimum.accumulate(sounds)

@@ -64,7 +64,7 @@ class StreamingTranscriber:
         """
         inference = self._transcriber.config.inference
         frames = inference.window_frames - inference.margin_frames + self._decoder.lag_frames
-        return float(self._transcriber.grid.time_of(frames))
+        return self._transcriber.grid.seconds(frames)
 
     def push(self, chunk: ArrayLike) -> Notes:
         """Takes the samples that follow, [samples], floats within -1..1; returns the notes that became certain.

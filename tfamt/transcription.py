@@ -23,6 +23,11 @@ from tfamt.precision import AUTO, backend_precision
 from tfamt.weights import load_transcriber, shipped_weights
 from tfamt.windows import Cut, WindowCutter, window_cutter
 
+_BLOCK_SECONDS = 80 * STRETCH / SAMPLE_RATE
+"""Whole stretches, so that the loudest of all blocks is the loudest of the recording."""
+_KEPT_BLOCKS = 30
+"""How many blocks of a recording are kept at most: ten minutes, 39 MB."""
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -106,10 +111,11 @@ class Transcriber:
           InputError: the audio cannot be used.
         """
         level = None
+        blocks: Iterable[Array] = _blocks(audio, sample_rate)
         if self.config.spectrogram.levelled:
-            # A stroke is loud or soft beside the whole recording, so that is read once before.
-            level = max(map(loudness, _blocks(audio, sample_rate)))
-        blocks = _blocks(audio, sample_rate)
+            # A stroke is loud or soft beside the whole recording, so that is heard once before.
+            level, heard = _heard(blocks)
+            blocks = _blocks(audio, sample_rate) if heard is None else heard
         return self.transcribe_blocks(blocks, level=level, listener=listener)
 
     def transcribe_blocks(
@@ -168,12 +174,24 @@ class Transcriber:
                 name: array[row, margin : margin + cut.frames] for name, array in outputs.items()
             }
             spectrogram = kept.pop("spectrogram", None)
-            yield Frames(spectrogram, kept, float(self.grid.time_of(cut.first + cut.frames)))
+            yield Frames(spectrogram, kept, self.grid.seconds(cut.first + cut.frames))
 
 
 def _blocks(audio: Audio, sample_rate: int | None) -> Iterator[Array]:
-    # Whole stretches, so that the loudest of all blocks is the loudest of the recording.
-    return read_blocks(audio, sample_rate=sample_rate, block_seconds=80 * STRETCH / SAMPLE_RATE)
+    return read_blocks(audio, sample_rate=sample_rate, block_seconds=_BLOCK_SECONDS)
+
+
+def _heard(blocks: Iterable[Array]) -> tuple[float, list[Array] | None]:
+    """The loudness of a recording, and its blocks if they are few enough to be kept: a long one is read once more."""
+    level = 0.0
+    kept: list[Array] | None = []
+    for number, block in enumerate(blocks):
+        level = max(level, loudness(block))
+        if number == _KEPT_BLOCKS:
+            kept = None
+        if kept is not None:
+            kept.append(block)
+    return level, kept
 
 
 @functools.lru_cache(maxsize=1)

@@ -61,7 +61,7 @@ class WindowCutter:
         self._grid = grid
         self._samples = window_frames * grid.hop
         self._kept = window_frames - 2 * margin_frames
-        seconds = float(grid.time_of(self._kept))
+        seconds = grid.seconds(self._kept)
         self._leveller = Leveller(seconds, level) if levelled else None
         self._buffer = [np.zeros(margin_frames * grid.hop, np.float32)]
         self._buffered = margin_frames * grid.hop
