@@ -50,6 +50,7 @@ PRESETS = {
                 full_skip=True,
                 features=4,
                 feature_activation="leaky_relu",
+                projection=160,
                 heads=HEADS,
                 refinement=32,
                 refinement_partials=6,

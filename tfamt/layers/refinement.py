@@ -43,8 +43,8 @@ def refined(
     Returns:
       The same, corrected.
     """
-    said = keras.ops.stack(list(logits.values()), axis=-1)
-    seen = keras.ops.stack([*logits.values(), *beside], axis=-1) if beside else said
+    said = _side_by_side(list(logits.values()))
+    seen = _side_by_side([*logits.values(), *beside]) if beside else said
     x = conv_norm(seen, width, f"{PREFIX}_time", (5, 1))
     x = conv_norm(x, max(min(width // 2, NARROW), 1), f"{PREFIX}_narrow", 1)
     x = KeyNeighbours(CONFUSED, name=f"{PREFIX}_neighbours")(x)
@@ -57,6 +57,11 @@ def refined(
     )(x)
     corrected = keras.layers.Add(dtype=dtype, name=f"{PREFIX}_add")([said, corrections])
     return {head: corrected[..., number] for number, head in enumerate(logits)}
+
+
+def _side_by_side(rolls: list[Any]) -> Any:
+    """[batch, frames, 88] each -> [batch, frames, 88, rolls]; faster than stacked at the end, number by number."""
+    return keras.ops.transpose(keras.ops.stack(rolls, axis=2), (0, 1, 3, 2))
 
 
 def partial_levels(spectrogram: Any, positions: NDArray[np.float64]) -> list[Any]:
