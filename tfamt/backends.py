@@ -79,6 +79,8 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
         spectrogram = frontend(waveform)
         return {"spectrogram": spectrogram, **network(spectrogram, training=False)}
 
+    # oneDNN lays out constant weights as its kernels like them, once; variables it takes as they lie. Without AVX-512
+    # its convolutions then take two to three times as long, and so do all of the same shape after them in the process.
     infer = hear if in_training else frozen(hear)
     if not in_training:
         # Compiles what would be compiled with the first window.
