@@ -106,25 +106,22 @@ def test_each_stretch_of_the_piano_begins_with_the_weights_of_the_one_before(par
         "piano_1": (1500, 0, 0, 0), "piano_2": (7800, 0, 0, 0), "piano_3": (5450, 0, 0, 0),
         "piano_4": (3600, 16, 0, 0), "piano_5": (4200, 32, 6, 0), "piano_6": (4500, 32, 6, 8),
         "piano_7": (3900, 32, 6, 8), "piano_8": (5000, 32, 6, 8), "piano_9": (5300, 32, 6, 8),
-        "piano_10": (6000, 32, 6, 8), "piano": (2300, 32, 6, 8),
+        "piano": (6000, 32, 6, 8),
     }  # fmt: skip
     for name, (steps, width, partials, features) in stretches.items():
         parse(f"--flagfile=configs/{name}.flags")
         assert config_from_flags().training.steps == steps
         model = dataclasses.replace(
             preset("piano").model,
-            projection=160 if name == "piano" else 0,
             refinement=width,
             refinement_partials=partials,
             refinement_features=features,
         )
         assert config_from_flags().model == model
         assert flags.FLAGS.initial_weights == before
-        # From the eighth on the package had means, which bin/tune makes (BUILD.md). For that of the tenth a projection
-        # is made, and the last begins with both.
+        # From the eighth on the package had means, which bin/tune makes (BUILD.md).
         made = "mean" if name in ("piano_8", "piano_9") else "weights"
-        folder = "runs/piano_narrow" if name == "piano_10" else flags.FLAGS.run_dir
-        before = f"{folder}/{made}.npz"
+        before = f"{flags.FLAGS.run_dir}/{made}.npz"
 
 
 @pytest.fixture

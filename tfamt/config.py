@@ -94,9 +94,7 @@ class ModelConfig:
       channels: filters of U-net 1 by level; their number is its depth.
       features: channels of U-net 1's output (1 in the paper: the feature map of its figures).
       feature_activation: "sigmoid" (paper) or "leaky_relu".
-      projection: width of a dense layer without activation between U-net 1 and the time context, which then has less to
-        multiply; 0 leaves it out. Weights of a BiLSTM without one get it when training begins with them
-        (`tfamt.projection`).
+      projection: width of a dense layer between U-net 1 and the time context; 0 leaves it out.
       context: what looks along time behind U-net 1: "bilstm" (paper), "conv" or "none".
       dilations: heads by pitch only: for each, a convolution along the frames of every pitch that looks so many frames
         apart, for notes that outlast what U-net 1 sees at full resolution.

@@ -17,7 +17,6 @@ from tfamt.layers.refinement import key_features, partial_levels, refined
 from tfamt.layers.scaling import LevelScaling, MinMaxScaling, PeakScaling
 from tfamt.layers.unet import LEAK, conv_norm, dilated_residual, torch_uniform, unet
 from tfamt.notes import LOWEST_PITCH, NUM_PITCHES, midi_to_hz
-from tfamt.projection import CONTEXT, PROJECTION, TO_SEQUENCE
 
 FEATURE_MAP = "feature_map"
 """Name of the layer, in transcriber and reconstructor, that puts out the U-net's feature map."""
@@ -134,10 +133,11 @@ def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Mo
         x = keras.layers.LeakyReLU(negative_slope=LEAK, name=FEATURE_MAP)(x)
     if config.heads_by == "pitch":
         return keras.Model(spectrogram, _heads_by_pitch(x, config), name="transcriber")
-    x = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]), name=TO_SEQUENCE)(x)
+    x = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]), name="to_sequence")(x)
     if config.projection:
-        x = _dense(x, config.projection, PROJECTION)
-    x = _time_context(x, config.context, config.context_units, CONTEXT)
+        x = _dense(x, config.projection, "projection")
+        x = keras.layers.LeakyReLU(negative_slope=LEAK, name="projection_relu")(x)
+    x = _time_context(x, config.context, config.context_units, "context")
     logits = {
         head: keras.layers.Dense(
             NUM_PITCHES,
@@ -219,7 +219,7 @@ def build_reconstructor(config: ModelConfig, bins: int) -> keras.Model:
     x = next(iter(rolls.values()))
     if len(rolls) > 1:
         x = keras.layers.Concatenate(name="rolls")(list(rolls.values()))
-    x = _time_context(x, config.context, config.reconstruction_units, CONTEXT)
+    x = _time_context(x, config.context, config.reconstruction_units, "context")
     x = _dense(x, bins, "to_bins", "sigmoid")
     x = keras.layers.Reshape((-1, bins, 1), name="to_image")(x)
     x = unet(x, config.reconstruction_channels, 1, "unet2")

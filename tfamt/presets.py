@@ -50,7 +50,6 @@ PRESETS = {
                 full_skip=True,
                 features=4,
                 feature_activation="leaky_relu",
-                projection=160,
                 heads=HEADS,
                 refinement=32,
                 refinement_partials=6,

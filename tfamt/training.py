@@ -7,7 +7,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -21,12 +21,10 @@ from tfamt.errors import InputError, TfamtError
 from tfamt.layers.refinement import grow_refinement
 from tfamt.losses import loss_terms, term_names, total_loss
 from tfamt.model import build_model
-from tfamt.projection import with_projection
 from tfamt.run_folder import MetricsLog
 from tfamt.schedules import Schedule
 from tfamt.weights import (
     assign_weights,
-    load_model,
     load_weights,
     named_weights,
     save_weights,
@@ -129,21 +127,12 @@ class Trainer:
             self.metrics.go_back(self.step)
         return True
 
-    def begin_with(
-        self,
-        weights: str | os.PathLike[str],
-        heard: Callable[[], Iterable[tf.Tensor]] = tuple,
-    ) -> list[str]:
+    def begin_with(self, weights: str | os.PathLike[str]) -> list[str]:
         """Takes the weights of a file instead of random ones, as their own averages.
 
         What the file lacks, such as a second U-net or the refinement, keeps its first weights; a second U-net that the
         model lacks is not needed. A refinement may be wider than the file's, or see more
-        (`tfamt.layers.refinement.grow_refinement`). A projection that the file lacks is made for what is heard
-        (`tfamt.projection`).
-
-        Args:
-          weights: the file.
-          heard: gives spectrograms of the recordings to train on, [batch, frames, bins] each; needed for a projection.
+        (`tfamt.layers.refinement.grow_refinement`).
 
         Returns:
           The names of the weights that the file lacks.
@@ -152,11 +141,7 @@ class Trainer:
           InputError: the file is no weights file, or its weights are of another config.
         """
         config, arrays = load_weights(weights)
-        wanted = self.config.model
-        if wanted.projection and not config.model.projection and config.model.context == "bilstm":
-            _, model = load_model(weights)
-            arrays = with_projection(arrays, model, heard(), wanted.projection)
-        if config.model.reconstruction and not wanted.reconstruction:
+        if config.model.reconstruction and not self.config.model.reconstruction:
             arrays = transcriber_only(arrays)
         first = {name: weight.numpy() for name, weight in named_weights(self.model).items()}
         assign_weights(self.model, {**first, **grow_refinement(arrays, first)}, weights)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
 
 STOPPED = 75
 """Exit code of a run that SIGTERM has stopped: EX_TEMPFAIL, try again."""
-
-_HEARD_BATCHES = 24
-"""How many batches tell what the network hears, to project its features by (`tfamt.projection`)."""
 
 define_config_flags()
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of the run.")
@@ -147,11 +143,7 @@ def train(
     trainer = Trainer(config, run_dir, strategy)
     resumed = trainer.restore()
     if _INITIAL_WEIGHTS.value and not resumed:
-        new = trainer.begin_with(
-            _INITIAL_WEIGHTS.value,
-            # The same for all workers.
-            lambda: _spectrograms(training_input(config, stored, augment=augment, shift=_shift())),
-        )
+        new = trainer.begin_with(_INITIAL_WEIGHTS.value)
         if new:
             print(
                 f"{len(new)} weights that {_INITIAL_WEIGHTS.value} lacks begin as in a new model, such as {new[0]}"
@@ -195,12 +187,6 @@ def train(
     if share.count > 1:
         print(f"worker {share.index} of {share.count}: weights {trainer.checksum()}", flush=True)
     return 0
-
-
-def _spectrograms(batches: tf.data.Dataset) -> Iterator[tf.Tensor]:
-    """What the network hears in the first batches."""
-    for batch in batches.take(_HEARD_BATCHES):
-        yield batch["spectrogram"]
 
 
 def _recordings(folders: list[str]) -> tuple[list[Stored], list[Stored]]:
