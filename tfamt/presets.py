@@ -71,6 +71,8 @@ PRESETS = {
                 pianoroll_threshold=0.2,
                 offsets="likeliest",
             ),
+            # Not much longer than the windows of the training: in longer ones the LSTM tells velocities worse.
+            inference=InferenceConfig(window_frames=320, margin_frames=16),
         ),
         Config(
             name="by_pitch",
