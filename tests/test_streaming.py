@@ -68,8 +68,8 @@ def test_every_note_is_given_within_the_stated_latency(
     quick: Transcriber, music: np.ndarray
 ) -> None:
     streaming = tfamt.StreamingTranscriber(quick, sample_rate=44100)
-    # 128 frames without the margin of 32, and 33 in which a note may still end, of 32 ms each.
-    assert streaming.latency == pytest.approx(129 * 0.032)
+    # 128 frames without the margin of 16, and 33 in which a note may still end, of 32 ms each.
+    assert streaming.latency == pytest.approx(145 * 0.032)
     waits = []
     for end in range(441, len(music), 441):
         now = end / 44100
