@@ -76,8 +76,8 @@ def test_every_note_is_given_within_the_stated_latency(
         waits += [now - offset for _, offset, _, _ in streaming.push(music[end - 441 : end])]
     assert len(waits) > 15
     assert max(waits) < streaming.latency + 0.1
-    # Not before they have ended and been seen in context.
-    assert min(waits) > 0.9
+    # Not before they have ended and been seen in context, the margin of 0.51 s.
+    assert min(waits) > 0.5
 
 
 def test_what_is_no_waveform_is_refused(quick: Transcriber) -> None:
