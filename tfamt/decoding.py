@@ -31,7 +31,7 @@ class _OpenNote:
     strength: float
     velocity: int
     sounding: bool = False
-    heard: list[NDArray[np.float64]] = field(default_factory=list)
+    heard: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
 
 
 def decode(rolls: Rolls, config: DecodingConfig, grid: FrameGrid) -> Notes:
@@ -207,17 +207,16 @@ class NoteDecoder:
     def _close_if_faded(self, key: int, note: _OpenNote, begin: int, end: int) -> list[Row]:
         """Listens to the buffer's frames begin..end-1; ends the key's open note if no more of it is to be heard."""
         begin = max(begin, note.frame + 1 - self._first)
-        note.heard.append(self._ends[begin:end, key])
-        heard = np.concatenate(note.heard) if len(note.heard) > 1 else note.heard[0]
+        heard = np.concatenate([note.heard, self._ends[begin:end, key]])
         length = frames_until_faded(heard[:, 0])
-        note.heard = [heard[:length]]
+        note.heard = heard[:length]
         return self._close(key, float("inf")) if length is not None else []
 
     def _likeliest_end(self, note: _OpenNote, latest: float) -> float:
         first = note.frame + 1
-        heard = note.heard[0] if note.heard else np.zeros((0, 2))
+        sounds, offset = note.heard.T
         lead = first - note.position
-        end = first + likeliest_end(heard[:, 0], heard[:, 1], lead, self.grid.seconds(1.0))
+        end = first + likeliest_end(sounds, offset, lead, self.grid.seconds(1.0))
         return min(max(end, note.position + 1.0), latest)
 
     def _close(self, key: int, position: float) -> list[Row]:

@@ -36,8 +36,8 @@ _HALF_SURE = 0.42
 
 def chances_to_sound(pianoroll: NDArray[np.float32], threshold: float) -> Column:
     """Outputs of the piano roll, of any shape, as probabilities: even ones at the threshold."""
-    sounds = pianoroll.astype(np.float64) * (1.0 - threshold)
-    silent = (1.0 - pianoroll.astype(np.float64)) * threshold
+    said = pianoroll.astype(np.float64)
+    sounds, silent = said * (1.0 - threshold), (1.0 - said) * threshold
     probabilities: Column = sounds / (sounds + silent)
     return probabilities
 
