@@ -9,13 +9,14 @@ import tensorflow as tf
 
 from tfamt.config import SpectrogramConfig
 from tfamt.layers.cqt import ConstantQ
+from tfamt.layers.dilation import DilatedConv, dilated_residual
 from tfamt.layers.harmonics import HarmonicStack
 from tfamt.layers.lstm import BidirectionalLSTM
 from tfamt.layers.mel import MelSpectrogram, mel_filters, mel_positions
 from tfamt.layers.normalization import BatchNormalization
 from tfamt.layers.refinement import KeyNeighbours
 from tfamt.layers.scaling import MinMaxScaling, PeakScaling
-from tfamt.layers.unet import CropLike, PadFrames, UpsampleLike, dilated_residual
+from tfamt.layers.unet import CropLike, PadFrames, UpsampleLike
 from tfamt.model import build_frontend
 
 RATE = 16000
@@ -153,12 +154,17 @@ def test_silence_is_defined() -> None:
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_lstm_equals_plain_numpy(compiled: bool) -> None:
-    layer = BidirectionalLSTM(3)
+@pytest.mark.parametrize("rank", [0, 2])
+def test_lstm_equals_plain_numpy(rank: int, compiled: bool) -> None:
+    layer = BidirectionalLSTM(3, rank)
     layer.compiled = compiled
     inputs = np.random.default_rng(2).normal(size=(2, 5, 4)).astype(np.float32)
     ours = layer(inputs).numpy()
-    kernel, recurrent, bias, recurrent_bias = (weight.numpy() for weight in layer.weights)
+    kernel, *factors, bias, recurrent_bias = (weight.numpy() for weight in layer.weights)
+    assert [factor.shape for factor in factors] == (
+        [(2, 3, 2), (2, 2, 12)] if rank else [(2, 3, 12)]
+    )
+    recurrent = factors[0] @ factors[1] if rank else factors[0]
 
     def sigmoid(x: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-x))
@@ -191,11 +197,12 @@ def _lstm_gradients(layer: BidirectionalLSTM, training: bool) -> list[np.ndarray
     return [gradient.numpy() for gradient in tape.gradient(loss, watched)]
 
 
-def test_the_lstms_gradient_by_hand_is_tensorflows() -> None:
-    layer = BidirectionalLSTM(5)
+@pytest.mark.parametrize("rank", [0, 2])
+def test_the_lstms_gradient_by_hand_is_tensorflows(rank: int) -> None:
+    layer = BidirectionalLSTM(5, rank)
     layer(np.zeros((1, 1, 4), np.float32))
     by_hand, by_tensorflow = _lstm_gradients(layer, True), _lstm_gradients(layer, False)
-    assert len(by_hand) == 5
+    assert len(by_hand) == (6 if rank else 5)
     for ours, theirs in zip(by_hand, by_tensorflow, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 * np.abs(theirs).max())
 
@@ -280,6 +287,8 @@ def test_padding_and_cropping() -> None:
         (PeakScaling(range_db=60.0, power=False, quietest=1e-3), (1, 5, 6)),
         (PadFrames(9), (1, 5, 6, 1)),
         (BidirectionalLSTM(4), (1, 5, 6)),
+        (BidirectionalLSTM(4, 2), (1, 5, 6)),
+        (DilatedConv(3, 5, 2), (1, 7, 4, 2)),
         (KeyNeighbours((-3, 2)), (1, 5, 6, 2)),
     ],
 )
@@ -292,6 +301,18 @@ def test_a_layer_made_from_its_config_does_the_same(
     again(inputs)
     again.set_weights(layer.get_weights())
     np.testing.assert_array_equal(again(inputs), expected)
+
+
+@pytest.mark.parametrize("frames", [1, 7, 8, 9])
+@pytest.mark.parametrize("apart", [1, 4])
+def test_dilated_convolutions_are_sums_worked_by_hand(apart: int, frames: int) -> None:
+    layer = DilatedConv(3, 5, apart)
+    x = np.random.default_rng(8).normal(size=(2, frames, 6, 4)).astype(np.float32)
+    ours = layer(x)
+    kernel, bias = layer.get_weights()
+    padded = np.pad(x, ((0, 0), (2 * apart, 2 * apart), (0, 0), (0, 0)))
+    expected = sum(padded[:, apart * t : apart * t + frames] @ kernel[t, 0] for t in range(5))
+    np.testing.assert_allclose(ours, expected + bias, rtol=0, atol=1e-5)
 
 
 def test_dilated_convolutions_see_frames_apart_of_their_own_bin() -> None:

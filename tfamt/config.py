@@ -92,6 +92,8 @@ class ModelConfig:
         paper, where it sees the spectrogram as it is. Needs a CQT.
       full_skip: whether U-net 1 and 2 also join the first level's output before it is halved; not so in the paper.
       channels: filters of U-net 1 by level; their number is its depth.
+      ranks: by level of U-net 1, from the top: its 3x3 kernels are products of one along the frames, into so many
+        channels, and one along the bins, where that is less to multiply; 0, or none named: they are whole (paper).
       features: channels of U-net 1's output (1 in the paper: the feature map of its figures).
       feature_activation: "sigmoid" (paper) or "leaky_relu".
       projection: width of a dense layer between U-net 1 and the time context; 0 leaves it out.
@@ -101,6 +103,9 @@ class ModelConfig:
       all_pitches: heads by pitch only: width of a view over all pitches at once, along the frames by the same
         dilations, that is added to what is seen of each; 0 leaves it out.
       context_units: LSTM units each way, or filters.
+      context_rank: the input kernel of the LSTM is the product of one with so many columns, for both ways, and one for
+        each; 0: it is whole (paper).
+      recurrent_rank: the recurrent kernel of the LSTM is such a product, of each way by itself; 0: it is whole (paper).
       heads: which outputs, of pianoroll, onset, offset, velocity; pianoroll is always one.
       heads_by: "frame": dense layers from all bins of a frame to all pitches (paper); "pitch": one small convolutional
         network for every pitch, over the bins at that pitch; needs a CQT with 88 times a whole number of bins.
@@ -118,6 +123,7 @@ class ModelConfig:
     harmonics: tuple[float, ...] = ()
     full_skip: bool = False
     channels: tuple[int, ...] = (16, 32, 64, 128)
+    ranks: tuple[int, ...] = ()
     features: int = 1
     feature_activation: str = "sigmoid"
     projection: int = 0
@@ -125,6 +131,8 @@ class ModelConfig:
     dilations: tuple[int, ...] = ()
     all_pitches: int = 0
     context_units: int = 229
+    context_rank: int = 0
+    recurrent_rank: int = 0
     heads: tuple[str, ...] = ("pianoroll",)
     heads_by: str = "frame"
     refinement: int = 0
@@ -148,9 +156,16 @@ class ModelConfig:
         for name in ("features", "context_units", "reconstruction_units"):
             _positive(f"model_{name}", getattr(self, name))
         seen = ("refinement_partials", "refinement_features")
-        for name in ("projection", "all_pitches", "refinement", *seen):
+        narrow = ("context_rank", "recurrent_rank")
+        for name in ("projection", *narrow, "all_pitches", "refinement", *seen):
             if getattr(self, name) < 0:
                 raise InputError(f"model_{name} must be 0 or more. Received: {getattr(self, name)}")
+        if min(self.ranks, default=0) < 0 or len(self.ranks) > len(self.channels):
+            raise InputError(
+                f"model_ranks must be 0 or more, for at most the {len(self.channels)} levels of model_channels. "
+                f"Received: {self.ranks}"
+            )
+        self._check_narrow()
         for dilation in self.dilations:
             _positive("model_dilations", dilation)
         if (self.dilations or self.all_pitches) and self.heads_by != "pitch":
@@ -176,6 +191,20 @@ class ModelConfig:
             )
         if self.second_pass and not self.reconstruction:
             object.__setattr__(self, "second_pass", False)
+
+    def _check_narrow(self) -> None:
+        """The ranks of the LSTM's kernels: the gates of both ways, and the states of each, have no more directions."""
+        for name, limit in (
+            ("context_rank", 8 * self.context_units),
+            ("recurrent_rank", self.context_units),
+        ):
+            rank = getattr(self, name)
+            if rank and (self.context != "bilstm" or self.heads_by != "frame"):
+                raise InputError(
+                    f"model_{name} needs model_context=bilstm and model_heads_by=frame"
+                )
+            if rank >= limit:
+                raise InputError(f"model_{name} must be below {limit}. Received: {rank}")
 
 
 @dataclass(frozen=True)

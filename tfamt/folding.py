@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tfamt.layers.dilation import ADD
 from tfamt.layers.normalization import BatchNormalization
-from tfamt.layers.unet import ADD, NORM
+from tfamt.layers.unet import NORM
 
 
 def without_norms(model: keras.Model) -> keras.Model:
@@ -19,9 +20,9 @@ def without_norms(model: keras.Model) -> keras.Model:
     the slope, its bias on that line (Jacob et al., "Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference", 2018, section 3.2). Outputs differ by rounding alone.
 
-    Nor is there anything left that adds such a convolution to its own input (`tfamt.layers.unet.dilated_residual`): a 1
-    in the middle of the kernel does that. oneDNN would fuse both, add in place, and so overwrite what the convolution
-    has yet to read.
+    Nor is there anything left that adds such a convolution to its own input (`tfamt.layers.dilation.dilated_residual`):
+    a 1 in the middle of the kernel does that. oneDNN would fuse both, add in place, and so overwrite what the
+    convolution has yet to read.
 
     Args:
       model: a functional model in which each normalisation stands behind the convolution that bears its name

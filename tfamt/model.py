@@ -10,17 +10,24 @@ from numpy.typing import NDArray
 
 from tfamt.config import Config, ModelConfig, SpectrogramConfig
 from tfamt.layers.cqt import ConstantQ
+from tfamt.layers.dilation import dilated_residual
 from tfamt.layers.harmonics import HarmonicStack
 from tfamt.layers.lstm import BidirectionalLSTM
 from tfamt.layers.mel import MelSpectrogram, mel_positions
 from tfamt.layers.refinement import key_features, partial_levels, refined
 from tfamt.layers.scaling import LevelScaling, MinMaxScaling, PeakScaling
-from tfamt.layers.unet import LEAK, conv_norm, dilated_residual, torch_uniform, unet
+from tfamt.layers.unet import LEAK, conv_norm, torch_uniform, unet
 from tfamt.notes import LOWEST_PITCH, NUM_PITCHES, midi_to_hz
 
 FEATURE_MAP = "feature_map"
 """Name of the layer, in transcriber and reconstructor, that puts out the U-net's feature map."""
 
+
+CONTEXT = "context"
+"""Name of the layer that looks along time."""
+
+INPUT = "_input"
+"""Ends the name of the first half of its factorised input kernel."""
 
 FULL_PRECISION = "float32"
 """What layers compute in whose results must not be coarse, whatever the others do: front-end, recurrence, outputs."""
@@ -126,7 +133,7 @@ def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Mo
         )
     else:
         x = keras.layers.Reshape((-1, front.bins, 1), name="to_image")(spectrogram)
-    x = unet(x, config.channels, config.features, "unet1", config.full_skip)
+    x = unet(x, config.channels, config.features, "unet1", config.full_skip, config.ranks)
     if config.feature_activation == "sigmoid":
         x = keras.layers.Activation("sigmoid", name=FEATURE_MAP)(x)
     else:
@@ -137,7 +144,14 @@ def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Mo
     if config.projection:
         x = _dense(x, config.projection, "projection")
         x = keras.layers.LeakyReLU(negative_slope=LEAK, name="projection_relu")(x)
-    x = _time_context(x, config.context, config.context_units, "context")
+    if config.context_rank:
+        x = keras.layers.Dense(
+            config.context_rank,
+            use_bias=False,
+            kernel_initializer=torch_uniform(),
+            name=f"{CONTEXT}{INPUT}",
+        )(x)
+    x = _time_context(x, config.context, config.context_units, CONTEXT, config.recurrent_rank)
     logits = {
         head: keras.layers.Dense(
             NUM_PITCHES,
@@ -219,7 +233,7 @@ def build_reconstructor(config: ModelConfig, bins: int) -> keras.Model:
     x = next(iter(rolls.values()))
     if len(rolls) > 1:
         x = keras.layers.Concatenate(name="rolls")(list(rolls.values()))
-    x = _time_context(x, config.context, config.reconstruction_units, "context")
+    x = _time_context(x, config.context, config.reconstruction_units, CONTEXT)
     x = _dense(x, bins, "to_bins", "sigmoid")
     x = keras.layers.Reshape((-1, bins, 1), name="to_image")(x)
     x = unet(x, config.reconstruction_channels, 1, "unet2")
@@ -228,10 +242,10 @@ def build_reconstructor(config: ModelConfig, bins: int) -> keras.Model:
     return keras.Model(rolls, x, name="reconstructor")
 
 
-def _time_context(x: Any, kind: str, units: int, name: str) -> Any:
+def _time_context(x: Any, kind: str, units: int, name: str, rank: int = 0) -> Any:
     """Sequence [batch, frames, features] -> sequence with a view along time."""
     if kind == "bilstm":
-        return BidirectionalLSTM(units, dtype=FULL_PRECISION, name=name)(x)
+        return BidirectionalLSTM(units, rank, dtype=FULL_PRECISION, name=name)(x)
     if kind == "conv":
         x = keras.layers.Conv1D(
             units, 5, padding="same", kernel_initializer=torch_uniform(), name=name

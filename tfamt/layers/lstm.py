@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,11 +25,17 @@ class BidirectionalLSTM(keras.layers.Layer):
 
     With `compiled` set, the loop is one operation of XLA at inference, in half of the time. A graph that leaves the
     process must not hold one.
+
+    Args:
+      units: each way.
+      rank: the recurrent kernel is the product of two that are so narrow, `recurrent_input` and `recurrent_kernel`, and
+        less has to be read for every frame; 0: it is whole.
     """
 
-    def __init__(self, units: int, **kwargs: Any):
+    def __init__(self, units: int, rank: int = 0, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)
         self.units = units
+        self.rank = rank
         self.compiled = False
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -43,7 +50,11 @@ class BidirectionalLSTM(keras.layers.Layer):
             return self.add_weight(name=name, shape=shape, initializer=initializer)
 
         self.kernel = weight("kernel", 2, features, 4 * self.units)
-        self.recurrent_kernel = weight("recurrent_kernel", 2, self.units, 4 * self.units)
+        if self.rank:
+            self.recurrent_input = weight("recurrent_input", 2, self.units, self.rank)
+        self.recurrent_kernel = weight(
+            "recurrent_kernel", 2, self.rank or self.units, 4 * self.units
+        )
         self.bias = weight("bias", 2, 4 * self.units)
         self.recurrent_bias = weight("recurrent_bias", 2, 4 * self.units)
 
@@ -57,13 +68,15 @@ class BidirectionalLSTM(keras.layers.Layer):
         backwards = tf.reverse(backwards, axis=[1])
         # [frames, 2, batch, 4 * units]: one slice per turn of the loop.
         projected = tf.transpose(tf.stack([forwards, backwards]), [2, 0, 1, 3])
-        recurrent_kernel = tf.convert_to_tensor(self.recurrent_kernel)
+        kernels = [tf.convert_to_tensor(self.recurrent_kernel)]
+        if self.rank:
+            kernels.insert(0, tf.convert_to_tensor(self.recurrent_input))
         if training:
-            hidden = _trainable_recurrence(projected, recurrent_kernel)
+            hidden = _trainable_recurrence(projected, functools.reduce(tf.matmul, kernels))
         elif self.compiled:
-            hidden = _compiled_recurrence(projected, recurrent_kernel)
+            hidden = _compiled_recurrence(projected, *kernels)
         else:
-            hidden, _ = _recurrence(projected, recurrent_kernel, keep_cells=False)
+            hidden, _ = _recurrence(projected, *kernels)
         hidden = tf.transpose(hidden, [1, 2, 0, 3])
         return tf.concat([hidden[0], tf.reverse(hidden[1], axis=[1])], axis=-1)
 
@@ -71,21 +84,21 @@ class BidirectionalLSTM(keras.layers.Layer):
         return (*input_shape[:-1], 2 * self.units)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "units": self.units}
+        return {**super().get_config(), "units": self.units, "rank": self.rank}
 
 
 def _recurrence(
-    projected: tf.Tensor, recurrent_kernel: tf.Tensor, keep_cells: bool
+    projected: tf.Tensor, *kernels: tf.Tensor, keep_cells: bool = False
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Hidden and cell states [frames, 2, batch, units] of both directions, from states of 0.
 
     Args:
       projected: what the input adds to the gates, [frames, 2, batch, 4 * units].
-      recurrent_kernel: [2, units, 4 * units].
+      kernels: whose product is the recurrent kernel: [2, units, ...] first, [2, ..., 4 * units] last.
       keep_cells: whether cell states are put out beside the hidden ones.
     """
     frames, batch = tf.shape(projected)[0], tf.shape(projected)[2]
-    units = recurrent_kernel.shape[1]
+    units = kernels[0].shape[1]
     zeros = tf.zeros([2, batch, units], projected.dtype)
     kept = tuple(
         tf.TensorArray(projected.dtype, frames, element_shape=[2, None, units])
@@ -95,7 +108,7 @@ def _recurrence(
     def step(
         frame: tf.Tensor, hidden: tf.Tensor, cell: tf.Tensor, kept: tuple[tf.TensorArray, ...]
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tuple[tf.TensorArray, ...]]:
-        gates = projected[frame] + tf.matmul(hidden, recurrent_kernel)
+        gates = projected[frame] + functools.reduce(tf.matmul, kernels, hidden)
         into, forget, candidate, out = tf.split(gates, 4, axis=-1)
         cell = tf.sigmoid(forget) * cell + tf.sigmoid(into) * tf.tanh(candidate)
         hidden = tf.sigmoid(out) * tf.tanh(cell)
@@ -109,9 +122,9 @@ def _recurrence(
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _compiled_recurrence(projected: tf.Tensor, recurrent_kernel: tf.Tensor) -> tf.Tensor:
+def _compiled_recurrence(projected: tf.Tensor, *kernels: tf.Tensor) -> tf.Tensor:
     """Hidden states of `_recurrence`."""
-    hidden, _ = _recurrence(projected, recurrent_kernel, keep_cells=False)
+    hidden, _ = _recurrence(projected, *kernels)
     return hidden
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfamt.layers.dilation import dilated_residual
 from tfamt.layers.harmonics import shifted
-from tfamt.layers.unet import conv_norm, dilated_residual, torch_uniform
+from tfamt.layers.unet import conv_norm, torch_uniform
 from tfamt.notes import NUM_PITCHES
 
 CONFUSED = (-24, -19, -12, -1, 0, 1, 12, 19, 24)

@@ -15,8 +15,8 @@ LEAK = 0.01
 NORM = "_norm"
 """Ends the name of a batch normalisation; before it stands the name of the convolution that it follows."""
 
-ADD = "_add"
-"""Ends the name of what adds a normalised convolution to its own input; before it stands the convolution's name."""
+FRAMES = "_frames"
+"""Ends the name of the first half of a factorised kernel; before it stands the name of the second."""
 
 _OUTPUT_GAIN = 4.0
 """How much more than PyTorch's default the U-net's last convolution puts out before training.
@@ -110,7 +110,12 @@ def torch_uniform(gain: float = 1.0) -> keras.initializers.Initializer:
 
 
 def unet(
-    x: Any, channels: tuple[int, ...], features: int, prefix: str, full_skip: bool = False
+    x: Any,
+    channels: tuple[int, ...],
+    features: int,
+    prefix: str,
+    full_skip: bool = False,
+    ranks: tuple[int, ...] = (),
 ) -> Any:
     """[batch, frames, bins, 1] -> [batch, frames, bins, features], without a final activation.
 
@@ -124,15 +129,17 @@ def unet(
       features: channels of the output.
       prefix: of the layers' names.
       full_skip: whether the first level's output goes to the last level up as well.
+      ranks: by level, from the top, that of its 3x3 kernels (see `_conv_by_rank`); 0, or none: they are whole.
     """
+    rank = dict(enumerate(ranks))
     sizes, downs = [], []
     image = x
     # The deepest level needs one frame at least.
     x = PadFrames(2 ** len(channels), name=f"{prefix}_pad")(image)
     for level, filters in enumerate(channels):
         name = f"{prefix}_down{level}"
-        inner = conv_norm(x, filters, f"{name}_conv0")
-        inner = conv_norm(inner, filters, f"{name}_conv1")
+        inner = conv_norm(x, filters, f"{name}_conv0", rank=rank.get(level, 0))
+        inner = conv_norm(inner, filters, f"{name}_conv1", rank=rank.get(level, 0))
         around = _conv(filters, 1, f"{name}_around")(x)
         full = keras.layers.Add(name=f"{name}_add")([inner, around])
         x = keras.layers.Conv2D(
@@ -142,48 +149,55 @@ def unet(
         downs.append(x)
     for level in reversed(range(1, len(channels))):
         name = f"{prefix}_up{level}"
-        skip = _conv(channels[level - 1], 3, f"{name}_skip")(downs[level - 1])
+        skip = _conv_by_rank(
+            downs[level - 1], channels[level - 1], 3, f"{name}_skip", rank.get(level, 0)
+        )
         x = UpsampleLike(name=f"{name}_upsample")([x, sizes[level]])
         x = keras.layers.Concatenate(name=f"{name}_join")([x, skip])
         joined = channels[level] + channels[level - 1]
-        x = conv_norm(x, joined // 2, f"{name}_conv0")
-        x = conv_norm(x, channels[level - 1], f"{name}_conv1")
+        x = conv_norm(x, joined // 2, f"{name}_conv0", rank=rank.get(level, 0))
+        x = conv_norm(x, channels[level - 1], f"{name}_conv1", rank=rank.get(level, 0))
     name = f"{prefix}_up0"
     x = UpsampleLike(name=f"{name}_upsample")([x, sizes[0]])
     if full_skip:
         x = keras.layers.Concatenate(name=f"{name}_join")([x, sizes[0]])
-    x = conv_norm(x, max(channels[0] // 2, features), f"{name}_conv0")
+    x = conv_norm(x, max(channels[0] // 2, features), f"{name}_conv0", rank=rank.get(0, 0))
     x = _conv(features, 3, f"{name}_conv1", _OUTPUT_GAIN)(x)
     return CropLike(name=f"{prefix}_crop")([x, image])
 
 
 def _conv(
-    filters: int, size: int | tuple[int, int], name: str, gain: float = 1.0, dilation: int = 1
+    filters: int, size: int | tuple[int, int], name: str, gain: float = 1.0
 ) -> keras.layers.Layer:
     return keras.layers.Conv2D(
-        filters,
-        size,
-        padding="same",
-        dilation_rate=(dilation, 1),
-        kernel_initializer=torch_uniform(gain),
-        name=name,
+        filters, size, padding="same", kernel_initializer=torch_uniform(gain), name=name
     )
 
 
-def dilated_residual(x: Any, dilation: int, name: str) -> Any:
-    """Adds what a convolution over five frames, `dilation` apart, makes of each bin's features; nothing at first."""
-    further = _conv(x.shape[-1], (5, 1), name, dilation=dilation)(x)
-    # With a scale of 0 the first steps are those of a network without it (Goyal et al., "Accurate, Large Minibatch
-    # SGD", 2017, section 5.1): otherwise it takes hundreds of them to get as far.
-    further = BatchNormalization(
-        momentum=0.9, epsilon=1e-5, gamma_initializer="zeros", name=f"{name}{NORM}"
-    )(further)
-    x = keras.layers.Add(name=f"{name}{ADD}")([x, further])
-    return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)
+def _conv_by_rank(x: Any, filters: int, size: int | tuple[int, int], name: str, rank: int) -> Any:
+    """A convolution, or with a rank what is nearly one: along the frames into so few channels, then along the bins.
+
+    (Jaderberg, Vedaldi, Zisserman, "Speeding up Convolutional Neural Networks with Low Rank Expansions", BMVC 2014,
+    scheme 2.) Where that would not be less to multiply, the kernel stays whole.
+    """
+    whole = 9 * x.shape[-1] * filters
+    if size == 3 and 0 < 3 * rank * (x.shape[-1] + filters) < whole:
+        x = keras.layers.Conv2D(
+            rank,
+            (3, 1),
+            padding="same",
+            use_bias=False,
+            kernel_initializer=torch_uniform(),
+            name=f"{name}{FRAMES}",
+        )(x)
+        size = (1, 3)
+    return _conv(filters, size, name)(x)
 
 
-def conv_norm(x: Any, filters: int, name: str, size: int | tuple[int, int] = 3) -> Any:
-    """Convolution, batch normalisation, LeakyReLU: the U-net's unit."""
-    x = _conv(filters, size, name)(x)
+def conv_norm(
+    x: Any, filters: int, name: str, size: int | tuple[int, int] = 3, rank: int = 0
+) -> Any:
+    """Convolution, of this rank if it is not 0, batch normalisation, LeakyReLU: the U-net's unit."""
+    x = _conv_by_rank(x, filters, size, name, rank)
     x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}{NORM}")(x)
     return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)

@@ -1,0 +1,106 @@
+"""Makes a trained model smaller and faster: kernels become products of two narrow ones.
+
+Usage: bin/compress --run=FOLDER --data=FOLDER --ranks=0,0,32,24 --output_weights=small.npz [flags]
+
+Of the model of a run (or --weights) the 3x3 kernels of U-net 1 become products of these ranks, level by level from the
+top; 0 leaves a level as it is. With --context_rank and --recurrent_rank those of the LSTM become some too. Which
+products they are is seen from windows of the training split (`tfamt.factorization`). The file says what its network is
+like: bin/evaluate, bin/transcribe, bin/export take it as they take any, and bin/train --initial_weights goes on from
+it, given --model_ranks, --model_context_rank and --model_recurrent_rank.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from tfamt.commands.app import refuse_arguments, required, run
+from tfamt.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import tensorflow as tf
+
+    from tfamt.config import Config
+
+_RUN = flags.DEFINE_string("run", None, "Folder of a run of bin/train.")
+_WEIGHTS = flags.DEFINE_string("weights", None, "Weights file, instead of --run.")
+_DATA = flags.DEFINE_list("data", None, "Folders of prepared data sets, parted by commas.")
+_RANKS = flags.DEFINE_list("ranks", [], "By level of U-net 1, from the top; 0: whole kernels.")
+_CONTEXT_RANK = flags.DEFINE_integer("context_rank", 0, "Of the LSTM's input kernel; 0: whole.", 0)
+_RECURRENT_RANK = flags.DEFINE_integer(
+    "recurrent_rank", 0, "Of the LSTM's recurrent kernels; 0: whole.", 0
+)
+_BATCHES = flags.DEFINE_integer("batches", 24, "How many batches of windows to look at.", 1)
+_OUTPUT_WEIGHTS = flags.DEFINE_string("output_weights", None, "File to write the weights to.")
+_HALF = flags.DEFINE_bool("half", False, "Kernels of --output_weights in 16 bits: half the size.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may be replaced.")
+
+
+def main(argv: list[str]) -> int:
+    """The command; returns its exit code."""
+    from tfamt.config import replace
+    from tfamt.targets import check_target
+    from tfamt.weights import load_weights, save_weights, transcriber_of, weights_of
+
+    refuse_arguments(argv)
+    path = weights_of(_RUN.value, _WEIGHTS.value)
+    target = required(_OUTPUT_WEIGHTS)
+    check_target(target, overwrite=_OVERWRITE.value)
+    config, arrays = load_weights(path)
+    given = {
+        "ranks": _ranks(),
+        "context_rank": _CONTEXT_RANK.value,
+        "recurrent_rank": _RECURRENT_RANK.value,
+    }
+    if any(getattr(config.model, name) for name in given):
+        raise InputError(
+            "holds products already", path=path, fix="Take the weights that it was made of."
+        )
+    small = replace(config, "model", **given)
+    heard = _spectrograms(config, required(_DATA))
+
+    from tfamt.factorization import factorized
+    from tfamt.model import build_transcriber
+
+    narrow = build_transcriber(small.model, small.spectrogram)
+    compressed = factorized(arrays, transcriber_of(config, arrays, path), narrow, heard)
+    before, after = (sum(array.size for array in each.values()) for each in (arrays, compressed))
+    if after >= before:
+        raise InputError(
+            f"of these ranks the products have {after} numbers instead of {before}",
+            fix="Give smaller ones to --ranks, --context_rank and --recurrent_rank.",
+        )
+    save_weights(target, small, compressed, half=_HALF.value)
+    print(f"{config.name}: {after} numbers instead of {before}")
+    return 0
+
+
+def _ranks() -> tuple[int, ...]:
+    try:
+        return tuple(int(rank) for rank in _RANKS.value)
+    except ValueError as error:
+        raise InputError(
+            f"--ranks must be whole numbers, parted by commas. Received: {','.join(_RANKS.value)}"
+        ) from error
+
+
+def _spectrograms(config: Config, folders: list[str]) -> Iterator[tf.Tensor]:
+    """What a network of this config hears in the first batches of a training."""
+    from pipelines.training_input import training_input
+    from pipelines.windows import load_indexes
+
+    stored = load_indexes(folders, "train")
+    for batch in training_input(config, stored).take(_BATCHES.value):
+        yield batch["spectrogram"]
+
+
+def cli() -> None:
+    """Entry point of the console script."""
+    run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,146 @@
+"""Kernels of a trained network as products of smaller ones: nearly the same network, with less to compute.
+
+What a convolution puts out varies in far fewer directions than it has numbers. The first half of a product keeps those
+(`ModelConfig.ranks`, `ModelConfig.context_rank`), the second leads back. Which they are is seen from what the network
+hears (Zhang et al., "Accelerating Very Deep Convolutional Networks for Classification and Detection", 2015, section
+2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfamt.layers.unet import FRAMES, NORM
+from tfamt.model import CONTEXT, INPUT
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Arrays: TypeAlias = Mapping[str, NDArray[np.float32]]
+_Matrix: TypeAlias = NDArray[np.float64]
+_TRANSCRIBER = "transcriber"
+_INTO_CONTEXT, _OUT_OF_CONTEXT = "into context", "out of context"
+
+
+def factorized(
+    arrays: Arrays,
+    transcriber: keras.Model,
+    narrow: keras.Model,
+    spectrograms: Iterable[tf.Tensor],
+) -> dict[str, NDArray[np.float32]]:
+    """The weights of a network with whole kernels, for the same network with some of them as products.
+
+    Of all products of so low a rank each is that which changes the output of its layer least, in the square, over what
+    is heard and, where a normalisation follows, as that scales it.
+
+    Args:
+      arrays: weights by name (`tfamt.weights.named_weights`).
+      transcriber: of these weights.
+      narrow: the other network; its weights do not matter.
+      spectrograms: what the network is to hear, scaled, [batch, frames, bins] each.
+    """
+    convolutions = [
+        layer.name.removesuffix(FRAMES) for layer in narrow.layers if layer.name.endswith(FRAMES)
+    ]
+    names = {layer.name for layer in narrow.layers}
+    heard = {name: transcriber.get_layer(name).input for name in convolutions}
+    result = dict(arrays)
+    if CONTEXT in names:
+        context = transcriber.get_layer(CONTEXT)
+        heard |= {_INTO_CONTEXT: context.input, _OUT_OF_CONTEXT: context.output}
+    moments = _second_moments(transcriber, heard, spectrograms)
+    for name in convolutions:
+        rank = narrow.get_layer(f"{name}{FRAMES}").filters
+        key = f"{_TRANSCRIBER}/{name}/kernel"
+        scale = _scale(transcriber, name)
+        first, result[key] = _convolution(arrays[key], moments[name], rank, scale)
+        result[f"{_TRANSCRIBER}/{name}{FRAMES}/kernel"] = first
+    if f"{CONTEXT}{INPUT}" in names:
+        rank = narrow.get_layer(f"{CONTEXT}{INPUT}").units
+        key = f"{_TRANSCRIBER}/{CONTEXT}/kernel"
+        # Both ways see the same: [features, gates of both].
+        whole = np.concatenate(list(arrays[key]), axis=1)
+        first, second = _product(whole, moments[_INTO_CONTEXT], rank)
+        result[f"{_TRANSCRIBER}/{CONTEXT}{INPUT}/kernel"] = first
+        result[key] = np.stack(np.split(second, len(arrays[key]), axis=1))
+    if CONTEXT in names and (rank := getattr(narrow.get_layer(CONTEXT), "rank", 0)):
+        key = f"{_TRANSCRIBER}/{CONTEXT}/recurrent_kernel"
+        ways = _blocks(moments[_OUT_OF_CONTEXT], len(arrays[key]))
+        pairs = [_product(k, seen, rank) for k, seen in zip(arrays[key], ways, strict=True)]
+        first, second = (np.stack(halves) for halves in zip(*pairs, strict=True))
+        result[f"{_TRANSCRIBER}/{CONTEXT}/recurrent_input"], result[key] = first, second
+    return result
+
+
+def _convolution(
+    kernel: NDArray[np.float32], moments: _Matrix, rank: int, scale: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A kernel [frames, bins, channels, filters] as one along the frames and one along the bins."""
+    frames, bins, channels, filters = kernel.shape
+    # What is seen of the frames, by what is made of it at the bins around.
+    matrix = kernel.transpose(0, 2, 1, 3).reshape(frames * channels, bins * filters)
+    first, second = _product(matrix, moments, rank, np.tile(scale, bins))
+    return (
+        first.reshape(frames, 1, channels, rank),
+        second.reshape(1, rank, bins, filters).transpose(0, 2, 1, 3),
+    )
+
+
+def _product(
+    matrix: NDArray[np.float32],
+    moments: _Matrix,
+    rank: int,
+    scale: NDArray[np.float64] | float = 1.0,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """`matrix` [inputs, outputs] as a product of this rank, by the principal components of its scaled outputs."""
+    scaled = matrix.astype(np.float64) * scale
+    # In the order of rising variance.
+    _, components = np.linalg.eigh(scaled.T @ moments @ scaled)
+    kept = components[:, -rank:]
+    return (scaled @ kept).astype(np.float32), (kept.T / scale).astype(np.float32)
+
+
+def _scale(transcriber: keras.Model, name: str) -> NDArray[np.float64]:
+    """What the normalisation behind a convolution, if there is one, multiplies its filters by, without the sign."""
+    norms = [layer for layer in transcriber.layers if layer.name == f"{name}{NORM}"]
+    if not norms:
+        return np.ones(transcriber.get_layer(name).filters)
+    gamma, _, _, variance = norms[0].get_weights()
+    scale: NDArray[np.float64] = np.abs(gamma / np.sqrt(variance + norms[0].epsilon))
+    # Nothing can be divided by 0.
+    return np.maximum(scale, 1e-6, dtype=np.float64)
+
+
+def _second_moments(
+    transcriber: keras.Model, heard: Mapping[str, Any], spectrograms: Iterable[tf.Tensor]
+) -> dict[str, _Matrix]:
+    """Of some tensors within a network, by name, the mean products of what a kernel sees: [inputs, inputs]."""
+    hear = keras.Model(transcriber.input, dict(heard))
+    means: dict[str, _Matrix] = {}
+    for number, spectrogram in enumerate(spectrograms, start=1):
+        for name, values in hear(spectrogram, training=False).items():
+            # In 32 bits the sums would hide directions of which little is heard.
+            rows = _rows(np.asarray(values, np.float64))
+            mean = rows.T @ rows / len(rows)
+            before = means.get(name, np.zeros_like(mean))
+            means[name] = before + (mean - before) / number
+    return means
+
+
+def _rows(values: _Matrix) -> _Matrix:
+    """A row of inputs for each frame; of images, for each bin and frame with the frames before and behind."""
+    if values.ndim == 4:
+        padded = np.pad(values, ((0, 0), (1, 1), (0, 0), (0, 0)))
+        values = np.concatenate([padded[:, :-2], values, padded[:, 2:]], axis=-1)
+    return values.reshape(-1, values.shape[-1])
+
+
+def _blocks(moments: _Matrix, count: int) -> list[_Matrix]:
+    """The squares along the diagonal."""
+    size = len(moments) // count
+    return [moments[at : at + size, at : at + size] for at in range(0, len(moments), size)]
