@@ -55,8 +55,8 @@ def _model() -> tuple[Config, Backend]:
     return config, keras_backend(config, model.get_layer("transcriber"))
 
 
-def _transcriber(batch: int = 1) -> Transcriber:
-    return Transcriber(*_model(), batch=batch)
+def _transcriber(batch: int = 1, at_once: int = 1) -> Transcriber:
+    return Transcriber(*_model(), batch=batch, at_once=at_once)
 
 
 def _noise(seconds: float, rate: int = 16000) -> np.ndarray:
@@ -68,8 +68,8 @@ def test_notes_do_not_depend_on_blocks_or_batches() -> None:
     whole = _transcriber().transcribe(waveform, sample_rate=16000)
     assert len(whole) > 50
     # 14 windows: three does not divide them.
-    for batch in (1, 3, 8):
-        transcriber = _transcriber(batch)
+    for batch, at_once in ((1, 1), (1, 4), (3, 1), (8, 2)):
+        transcriber = _transcriber(batch, at_once)
         for size in (333, 10**6):
             # Bit by bit.
             assert transcriber.transcribe_blocks(_blocks(waveform, size)) == whole
@@ -83,6 +83,24 @@ def test_several_recordings_at_a_time_get_their_own_notes() -> None:
         beside = pool.map(lambda w: transcriber.transcribe(w, sample_rate=16000), waveforms)
         assert list(beside) == alone
     assert len({len(notes) for notes in alone}) == 4
+
+
+def test_windows_of_a_recording_are_heard_side_by_side() -> None:
+    config, backend = _model()
+    # Nobody passes before three are there; five windows of 48 frames are kept of 240.
+    together = threading.Barrier(3, timeout=60)
+    calls: list[int] = []
+
+    def network(windows: np.ndarray) -> dict[str, np.ndarray]:
+        calls.append(len(windows))
+        if len(calls) <= 3:
+            together.wait()
+        return backend(windows)
+
+    waveform = _noise(240 * 0.032)
+    notes = Transcriber(config, network, at_once=3).transcribe(waveform, sample_rate=16000)
+    assert calls == [1] * 5
+    assert notes == _transcriber().transcribe(waveform, sample_rate=16000)
 
 
 def _clicks(seconds: int, step: float) -> Iterator[np.ndarray]:
@@ -143,7 +161,7 @@ def test_a_fault_anywhere_ends_everything_and_is_raised(where: str) -> None:
             raise _FaultError
 
     before = threading.active_count()
-    transcriber = Transcriber(_transcriber().config, network)
+    transcriber = Transcriber(_transcriber().config, network, at_once=2)
     with pytest.raises(_FaultError):
         transcriber.transcribe_blocks(blocks(), listener=listener)
     assert threading.active_count() == before

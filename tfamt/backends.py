@@ -33,19 +33,35 @@ backend can tell.
 """
 
 
-def give_each_a_core(recordings: int) -> None:
-    """For as many recordings at a time as there are cores, or more: each call of the network stays on one core.
+AT_ONCE = 4
+"""How many windows of a recording are heard at the same time, where there are cores for them."""
 
-    Calls that all use all cores wait for each other. Does nothing once TensorFlow has begun to compute, or where the
-    user set TF_NUM_INTRAOP_THREADS.
+
+def share_cores(recordings: int = 1) -> None:
+    """For so many recordings at a time, each with windows side by side: every call of the network gets its share.
+
+    On one core a call wastes nothing; on all of them its threads wait for each other, and calls do, too. Does nothing
+    once TensorFlow has begun to compute, or where the user set TF_NUM_INTRAOP_THREADS.
     """
-    if recordings < (os.cpu_count() or 1) or "TF_NUM_INTRAOP_THREADS" in os.environ:
+    if "TF_NUM_INTRAOP_THREADS" in os.environ:
         return
     # TensorFlow takes seconds to load.
     import tensorflow as tf
 
+    share = max((os.cpu_count() or 1) // (recordings * AT_ONCE), 1)
     with contextlib.suppress(RuntimeError):
-        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_intra_op_parallelism_threads(share)
+
+
+def _taking_turns(backend: Backend) -> Backend:
+    """The same, for any number of threads: as many as there are cores are in it, the others wait without memory."""
+    places = threading.BoundedSemaphore(os.cpu_count() or 1)
+
+    def called(waveform: Array) -> dict[str, Array]:
+        with places:
+            return backend(waveform)
+
+    return called
 
 
 def keras_backend(config: Config, model: keras.Model, *, in_training: bool = False) -> Backend:
@@ -92,7 +108,7 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
         outputs = [infer(tf.constant(batch)) for batch in batches]
         return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
 
-    return backend
+    return _taking_turns(backend)
 
 
 def fast_here(model: keras.Model) -> keras.Model:
@@ -150,7 +166,7 @@ def openvino_backend(config: Config, model: keras.Model) -> Backend:
     # Threads that are the first to look at arrays of OpenVINO at the same moment wait for each other for ever
     # (2026.4.1: its binding asks for the interpreter's lock while it initialises itself).
     backend(np.zeros([1, config.window_samples], np.float32))
-    return backend
+    return _taking_turns(backend)
 
 
 BACKENDS = {"tensorflow": keras_backend, "openvino": openvino_backend}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 
 from tfamt.audio import SAMPLE_RATE, Audio, read_blocks
-from tfamt.backends import BACKENDS, Array, Backend
+from tfamt.backends import AT_ONCE, BACKENDS, Array, Backend
 from tfamt.config import Config, replace
 from tfamt.decoding import NoteDecoder
 from tfamt.errors import InputError
@@ -49,18 +51,22 @@ class Transcriber:
 
     Args:
       config: of the model.
-      backend: runs the network; called from threads, by one at a time for each recording.
+      backend: runs the network; called from threads.
       batch: how many windows the backend is given at once, always as many: the last ones are joined by silence. More
         than one helps where calls are expensive, as they are with servers and GPUs.
+      at_once: how many calls of the backend are under way at the same time for a recording, each in a thread of its
+        own.
     """
 
-    def __init__(self, config: Config, backend: Backend, *, batch: int = 1):
-        if batch < 1:
-            raise ValueError(f"batch must be 1 or more. Received: {batch}")
+    def __init__(self, config: Config, backend: Backend, *, batch: int = 1, at_once: int = 1):
+        for name, value in (("batch", batch), ("at_once", at_once)):
+            if value < 1:
+                raise ValueError(f"{name} must be 1 or more. Received: {value}")
         self.config = config
         self.grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
         self._infer = backend
         self._batch = batch
+        self._at_once = at_once
 
     @classmethod
     def load(
@@ -91,7 +97,7 @@ class Transcriber:
         config, model = load_transcriber(weights or shipped_weights(), precision)
         if window_frames is not None:
             config = replace(config, "inference", window_frames=window_frames)
-        return cls(config, BACKENDS[backend](config, model))
+        return cls(config, BACKENDS[backend](config, model), at_once=AT_ONCE)
 
     def transcribe(
         self,
@@ -130,8 +136,8 @@ class Transcriber:
         Models of scaling "level" want the loudness of the whole (`tfamt.level.loudness`); if it is not given, the
         loudness so far counts, and notes can come out a little different.
 
-        The blocks are made in one thread, the network runs in a second, notes are put together in the caller's. What
-        any of them raises reaches the caller when all have ended.
+        The blocks are made in one thread, the network runs in others, notes are put together in the caller's. What any
+        of them raises reaches the caller when all have ended.
         """
         decoder = NoteDecoder(self.config.decoding, self.grid)
         rows: list[Row] = []
@@ -147,16 +153,28 @@ class Transcriber:
 
         Arguments are those of `transcribe_blocks`.
         """
-        with closing(blocks) as received:
-            cutter = self.cutter(level)
-            waiting: list[Cut] = []
-            for cuts in chain((cutter.push(block) for block in received), cutter.rest()):
-                waiting += cuts
-                while len(waiting) >= self._batch:
-                    yield from self.run(waiting[: self._batch])
-                    del waiting[: self._batch]
-            if waiting:
-                yield from self.run(waiting)
+        under_way: deque[Future[list[Frames]]] = deque()
+        with (
+            closing(blocks) as received,
+            ThreadPoolExecutor(self._at_once, "tfamt-network") as pool,
+        ):
+            for batch in self._batches(received, self.cutter(level)):
+                under_way.append(pool.submit(lambda cuts: [*self.run(cuts)], batch))
+                # One more than there are threads, so that none of them has to wait for the next window.
+                if len(under_way) > self._at_once:
+                    yield from under_way.popleft().result()
+            while under_way:
+                yield from under_way.popleft().result()
+
+    def _batches(self, blocks: Iterable[Array], cutter: WindowCutter) -> Iterator[list[Cut]]:
+        waiting: list[Cut] = []
+        for cuts in chain((cutter.push(block) for block in blocks), cutter.rest()):
+            waiting += cuts
+            while len(waiting) >= self._batch:
+                yield waiting[: self._batch]
+                del waiting[: self._batch]
+        if waiting:
+            yield waiting
 
     def cutter(self, level: float | None = None) -> WindowCutter:
         """What cuts one recording, of this loudness if it is known, into windows for `run`."""

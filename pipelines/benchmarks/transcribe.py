@@ -31,7 +31,7 @@ from absl import flags
 
 from pipelines.arithmetic import multiply_adds, peak_multiply_adds
 from pipelines.measuring import cpu_seconds, run_measured
-from tfamt.backends import BACKENDS, give_each_a_core
+from tfamt.backends import AT_ONCE, BACKENDS, share_cores
 from tfamt.commands.app import refuse_arguments
 from tfamt.errors import InputError
 
@@ -81,9 +81,10 @@ def _measure_speed(folder: str) -> None:
         raise problems[0]
     recordings = [recording.path for recording in found]
     audio = sum(probe(recording).duration for recording in recordings)
-    give_each_a_core(_PARALLEL.value)
+    share_cores(_PARALLEL.value)
     config, model = _network()
-    transcriber = Transcriber(config, BACKENDS[_BACKEND.value](config, model))
+    backend = BACKENDS[_BACKEND.value](config, model)
+    transcriber = Transcriber(config, backend, at_once=AT_ONCE)
     _compare(transcriber, recordings, audio, config.name)
 
     costs, seconds = stage_costs(config, model, recordings)

@@ -168,10 +168,10 @@ def _load(recordings: int = 1) -> Transcriber:
         from tfamt.serving_client import remote_transcriber
 
         return remote_transcriber(_SERVER.value, timeout=_SERVER_TIMEOUT.value)
-    from tfamt.backends import give_each_a_core
+    from tfamt.backends import share_cores
     from tfamt.transcription import Transcriber
 
-    give_each_a_core(recordings)
+    share_cores(recordings)
     return Transcriber.load(
         _WEIGHTS.value,
         window_frames=_WINDOW.value,
