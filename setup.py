@@ -100,6 +100,7 @@ setup(
             "tfamt-train = pipelines.commands.train:cli",
             "tfamt-transcribe = tfamt.commands.transcribe:cli",
             "tfamt-transcribe-cluster = pipelines.commands.transcribe:cli",
+            "tfamt-compress = pipelines.commands.compress:cli",
             "tfamt-tune = pipelines.commands.tune:cli",
         ]
     },

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from pipelines.scoring import Heard, evaluate, f1_decoded, hear, score_heard
+from pipelines.training_input import training_input
 from pipelines.tuning import CANDIDATES, best_of, fields_of, tune
 from pipelines.windows import load_index
 from tests.processes import command
@@ -21,14 +22,15 @@ from tests.test_average_precision import by_sorting
 from tfamt.backends import keras_backend
 from tfamt.config import Config, DecodingConfig, ModelConfig, replace
 from tfamt.evaluation import score
+from tfamt.factorization import factorized
 from tfamt.frames import FrameGrid
-from tfamt.model import build_model
+from tfamt.model import build_model, build_transcriber
 from tfamt.notes import Notes
 from tfamt.pianoroll import notes_to_rolls
 from tfamt.presets import preset
 from tfamt.report import read_evaluation
 from tfamt.transcription import Transcriber
-from tfamt.weights import load_model, load_weights, named_weights, save_weights
+from tfamt.weights import load_model, load_transcriber, load_weights, named_weights, save_weights
 
 GRID = FrameGrid(16000, 512)
 
@@ -254,6 +256,53 @@ def test_a_former_decoding_is_written_into_weights(place: Path, root: Path) -> N
     assert arrays.keys() == same.keys()
     for name, array in same.items():
         np.testing.assert_array_equal(arrays[name], array)
+
+
+def test_compress_command(place: Path, root: Path) -> None:
+    small = place / "small.npz"
+    arguments = [
+        f"--run={place}/run",
+        f"--data={place}/data",
+        "--ranks=0,3",
+        f"--output_weights={small}",
+    ]
+    done = run("compress", *arguments, "--batches=2", root=root)
+    assert (done.returncode, done.stderr) == (0, "")
+    (config, before), (narrow, after) = load_weights(place / "run/weights.npz"), load_weights(small)
+    assert narrow == replace(config, "model", ranks=(0, 3))
+    sizes = [
+        sum(array.size for name, array in arrays.items() if name.startswith("transcriber/"))
+        for arrays in (before, after)
+    ]
+    assert sizes[1] < sizes[0]
+    told = f"tiny: {sizes[1]} numbers instead of {sizes[0]} in U-net 1 and its heads\n"
+    assert done.stdout == told
+    # The same by hand, from what a training hears in its first two batches.
+    batches = training_input(config, load_index(place / "data", "train")).take(2)
+    _, model = load_transcriber(place / "run/weights.npz")
+    other = build_transcriber(narrow.model, narrow.spectrogram)
+    expected = factorized(before, model, other, [batch["spectrogram"] for batch in batches])
+    assert expected.keys() == after.keys()
+    for name, array in expected.items():
+        np.testing.assert_allclose(np.abs(array), np.abs(after[name]), rtol=0, atol=1e-4)
+
+    done = run("evaluate", f"--weights={small}", f"--data={place}/data", root=root)
+    assert (done.returncode, done.stderr) == (0, "") and "second-pass piano roll:" in done.stdout
+    again = ["--weights", small, *arguments[1:3], f"--output_weights={place}/smaller.npz"]
+    cases = [
+        (arguments, "small.npz: exists already"),
+        (again, "small.npz: holds products already"),
+        ([*arguments[:2], "--ranks=0,20", again[-1]], "do not make the network smaller"),
+        ([*arguments[:2], "--ranks=0,x", again[-1]], "--ranks must be whole numbers"),
+        ([*arguments[:2], "--ranks=1,1,1", again[-1]], "at most the 2 levels"),
+        ([arguments[0], *arguments[2:3], again[-1]], "--data is missing"),
+        (arguments[:3], "--output_weights is missing"),
+    ]
+    for wrong, message in cases:
+        done = run("compress", *wrong, root=root)
+        assert (done.returncode, done.stdout) == (1, ""), (wrong, done.stderr)
+        assert message in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+    assert not (place / "smaller.npz").exists()
 
 
 def frame_f1(config: Config, joint: keras.Model, data: Path) -> float:

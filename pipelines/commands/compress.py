@@ -60,21 +60,21 @@ def main(argv: list[str]) -> int:
             "holds products already", path=path, fix="Take the weights that it was made of."
         )
     small = replace(config, "model", **given)
-    heard = _spectrograms(config, required(_DATA))
-
+    required(_DATA)
     from tfamt.factorization import factorized
     from tfamt.model import build_transcriber
 
+    whole = transcriber_of(config, arrays, path)
     narrow = build_transcriber(small.model, small.spectrogram)
-    compressed = factorized(arrays, transcriber_of(config, arrays, path), narrow, heard)
-    before, after = (sum(array.size for array in each.values()) for each in (arrays, compressed))
+    before, after = whole.count_params(), narrow.count_params()
     if after >= before:
         raise InputError(
-            f"of these ranks the products have {after} numbers instead of {before}",
+            f"of these ranks the products do not make the network smaller: {after} numbers, {before} before",
             fix="Give smaller ones to --ranks, --context_rank and --recurrent_rank.",
         )
-    save_weights(target, small, compressed, half=_HALF.value)
-    print(f"{config.name}: {after} numbers instead of {before}")
+    heard = _spectrograms(config, required(_DATA))
+    save_weights(target, small, factorized(arrays, whole, narrow, heard), half=_HALF.value)
+    print(f"{config.name}: {after} numbers instead of {before} in U-net 1 and its heads")
     return 0
 
 
