@@ -36,7 +36,9 @@ class DilatedConv(keras.layers.Conv2D):
         rows = (frames + missing) // self.apart
         y = super().call(tf.reshape(padded, [-1, rows, self.apart * bins, channels]))
         y = tf.reshape(y, [-1, rows * self.apart, bins, self.filters])
-        return tf.slice(y, [0, 0, 0, 0], [-1, frames, -1, -1])
+        y = tf.slice(y, [0, 0, 0, 0], [-1, frames, -1, -1])
+        y.set_shape([*x.shape[:3], self.filters])
+        return y
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.filters)
