@@ -72,7 +72,7 @@ PRESETS = {
                 offsets="likeliest",
             ),
             # Not much longer than the windows of the training: in longer ones the LSTM tells velocities worse.
-            inference=InferenceConfig(window_frames=320, margin_frames=16),
+            inference=InferenceConfig(window_frames=320, margin_frames=8),
         ),
         Config(
             name="by_pitch",
