@@ -148,7 +148,9 @@ def test_what_is_wrong_is_said_in_one_line(
     (tmp_path / "bad.flags").write_text("--program=loud\n")
     if "other.npz" in " ".join(arguments):
         config, arrays = load_weights(shipped_weights())
-        save_weights(tmp_path / "other.npz", replace(config, "model", channels=(3, 5)), arrays)
+        save_weights(
+            tmp_path / "other.npz", replace(config, "model", channels=(3, 5, 7, 9)), arrays
+        )
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == code
     assert said in done.stderr

@@ -31,9 +31,9 @@ class DilatedConv(keras.layers.Conv2D):
             return super().call(x)
         frames = x.shape[1] if x.shape[1] is not None else tf.shape(x)[1]
         bins, channels = x.shape[2:]
-        missing = -frames % self.apart
-        padded = tf.pad(x, [[0, 0], [0, missing], [0, 0], [0, 0]])
-        rows = (frames + missing) // self.apart
+        # No division of a negative number: ONNX rounds that the other way.
+        rows = (frames + self.apart - 1) // self.apart
+        padded = tf.pad(x, [[0, 0], [0, rows * self.apart - frames], [0, 0], [0, 0]])
         y = super().call(tf.reshape(padded, [-1, rows, self.apart * bins, channels]))
         y = tf.reshape(y, [-1, rows * self.apart, bins, self.filters])
         y = tf.slice(y, [0, 0, 0, 0], [-1, frames, -1, -1])
