@@ -132,6 +132,15 @@ def test_what_is_no_product_stays(heard: list[np.ndarray]) -> None:
     }
 
 
+def test_a_context_of_convolutions_is_left_alone(heard: list[np.ndarray]) -> None:
+    config = replace(WHOLE, "model", context="conv")
+    model = transcriber_of(config)
+    before = arrays_of(model)
+    after = factorized(before, model, transcriber_of(replace(config, "model", ranks=(0, 3))), heard)
+    changed = {name for name in before if after[name] is not before[name]}
+    assert changed == {f"transcriber/unet1_{name}/kernel" for name in KERNELS}
+
+
 def test_a_product_that_would_be_more_to_multiply_is_none() -> None:
     # 9 * 4 * 4 = 144 for the skip between levels, 3 * 6 * (4 + 4) of rank 6: not less.
     config = replace(WHOLE, "model", ranks=(0, 6))

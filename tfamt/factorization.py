@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tfamt.layers.lstm import BidirectionalLSTM
 from tfamt.layers.unet import FRAMES, NORM
 from tfamt.model import CONTEXT, INPUT
 
@@ -44,34 +45,41 @@ def factorized(
       narrow: the other network; its weights do not matter.
       spectrograms: what the network is to hear, scaled, [batch, frames, bins] each.
     """
-    convolutions = [
-        layer.name.removesuffix(FRAMES) for layer in narrow.layers if layer.name.endswith(FRAMES)
-    ]
-    names = {layer.name for layer in narrow.layers}
-    heard = {name: transcriber.get_layer(name).input for name in convolutions}
-    result = dict(arrays)
-    if CONTEXT in names:
-        context = transcriber.get_layer(CONTEXT)
-        heard |= {_INTO_CONTEXT: context.input, _OUT_OF_CONTEXT: context.output}
+    layers = {layer.name: layer for layer in narrow.layers}
+    ranks = {
+        name.removesuffix(FRAMES): layer.filters
+        for name, layer in layers.items()
+        if name.endswith(FRAMES)
+    }
+    # Convolutions have a rank, too, of another kind.
+    context = layers.get(CONTEXT)
+    recurrent_rank = context.rank if isinstance(context, BidirectionalLSTM) else 0
+    heard = {name: transcriber.get_layer(name).input for name in ranks}
+    if f"{CONTEXT}{INPUT}" in layers:
+        heard[_INTO_CONTEXT] = transcriber.get_layer(CONTEXT).input
+    if recurrent_rank:
+        heard[_OUT_OF_CONTEXT] = transcriber.get_layer(CONTEXT).output
     moments = _second_moments(transcriber, heard, spectrograms)
-    for name in convolutions:
-        rank = narrow.get_layer(f"{name}{FRAMES}").filters
+    result = dict(arrays)
+    for name, rank in ranks.items():
         key = f"{_TRANSCRIBER}/{name}/kernel"
         scale = _scale(transcriber, name)
         first, result[key] = _convolution(arrays[key], moments[name], rank, scale)
         result[f"{_TRANSCRIBER}/{name}{FRAMES}/kernel"] = first
-    if f"{CONTEXT}{INPUT}" in names:
-        rank = narrow.get_layer(f"{CONTEXT}{INPUT}").units
+    if _INTO_CONTEXT in heard:
         key = f"{_TRANSCRIBER}/{CONTEXT}/kernel"
         # Both ways see the same: [features, gates of both].
         whole = np.concatenate(list(arrays[key]), axis=1)
-        first, second = _product(whole, moments[_INTO_CONTEXT], rank)
+        first, second = _product(whole, moments[_INTO_CONTEXT], layers[f"{CONTEXT}{INPUT}"].units)
         result[f"{_TRANSCRIBER}/{CONTEXT}{INPUT}/kernel"] = first
         result[key] = np.stack(np.split(second, len(arrays[key]), axis=1))
-    if CONTEXT in names and (rank := getattr(narrow.get_layer(CONTEXT), "rank", 0)):
+    if recurrent_rank:
         key = f"{_TRANSCRIBER}/{CONTEXT}/recurrent_kernel"
         ways = _blocks(moments[_OUT_OF_CONTEXT], len(arrays[key]))
-        pairs = [_product(k, seen, rank) for k, seen in zip(arrays[key], ways, strict=True)]
+        pairs = [
+            _product(kernel, seen, recurrent_rank)
+            for kernel, seen in zip(arrays[key], ways, strict=True)
+        ]
         first, second = (np.stack(halves) for halves in zip(*pairs, strict=True))
         result[f"{_TRANSCRIBER}/{CONTEXT}/recurrent_input"], result[key] = first, second
     return result
