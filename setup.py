@@ -90,6 +90,7 @@ setup(
             "tfamt-ablation = pipelines.commands.ablation:cli",
             "tfamt-benchmark = pipelines.commands.benchmark:cli",
             "tfamt-compare = tfamt.commands.compare:cli",
+            "tfamt-compress = pipelines.commands.compress:cli",
             "tfamt-evaluate = pipelines.commands.evaluate:cli",
             "tfamt-exercises = pipelines.commands.exercises:cli",
             "tfamt-pianos = pipelines.commands.pianos:cli",
@@ -100,7 +101,6 @@ setup(
             "tfamt-train = pipelines.commands.train:cli",
             "tfamt-transcribe = tfamt.commands.transcribe:cli",
             "tfamt-transcribe-cluster = pipelines.commands.transcribe:cli",
-            "tfamt-compress = pipelines.commands.compress:cli",
             "tfamt-tune = pipelines.commands.tune:cli",
         ]
     },

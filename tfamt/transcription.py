@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from tfamt.overlap import ahead, closing
 from tfamt.precision import AUTO, backend_precision
 from tfamt.weights import load_transcriber, shipped_weights
 from tfamt.windows import Cut, WindowCutter, window_cutter
+
+if TYPE_CHECKING:
+    import keras
 
 _BLOCK_SECONDS = 80 * STRETCH / SAMPLE_RATE
 """Whole stretches, so that the loudest of all blocks is the loudest of the recording."""
@@ -97,6 +101,17 @@ class Transcriber:
         config, model = load_transcriber(weights or shipped_weights(), precision)
         if window_frames is not None:
             config = replace(config, "inference", window_frames=window_frames)
+        return cls.of(config, model, backend)
+
+    @classmethod
+    def of(cls, config: Config, model: keras.Model, backend: str = "tensorflow") -> Transcriber:
+        """A model that is in memory, in this process.
+
+        Args:
+          config: of the model.
+          model: from scaled spectrogram to {head: roll}, among others.
+          backend: of `BACKENDS`, by name.
+        """
         return cls(config, BACKENDS[backend](config, model), at_once=AT_ONCE)
 
     def transcribe(

@@ -31,7 +31,7 @@ from absl import flags
 
 from pipelines.arithmetic import multiply_adds, peak_multiply_adds
 from pipelines.measuring import cpu_seconds, run_measured
-from tfamt.backends import AT_ONCE, BACKENDS, share_cores
+from tfamt.backends import BACKENDS, share_cores
 from tfamt.commands.app import refuse_arguments
 from tfamt.errors import InputError
 
@@ -83,8 +83,7 @@ def _measure_speed(folder: str) -> None:
     audio = sum(probe(recording).duration for recording in recordings)
     share_cores(_PARALLEL.value)
     config, model = _network()
-    backend = BACKENDS[_BACKEND.value](config, model)
-    transcriber = Transcriber(config, backend, at_once=AT_ONCE)
+    transcriber = Transcriber.of(config, model, _BACKEND.value)
     _compare(transcriber, recordings, audio, config.name)
 
     costs, seconds = stage_costs(config, model, recordings)

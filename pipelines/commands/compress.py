@@ -60,7 +60,8 @@ def main(argv: list[str]) -> int:
             "holds products already", path=path, fix="Take the weights that it was made of."
         )
     small = replace(config, "model", **given)
-    required(_DATA)
+    folders = required(_DATA)
+
     from tfamt.factorization import factorized
     from tfamt.model import build_transcriber
 
@@ -72,7 +73,7 @@ def main(argv: list[str]) -> int:
             f"of these ranks the products do not make the network smaller: {after} numbers, {before} before",
             fix="Give smaller ones to --ranks, --context_rank and --recurrent_rank.",
         )
-    heard = _spectrograms(config, required(_DATA))
+    heard = _spectrograms(config, folders)
     save_weights(target, small, factorized(arrays, whole, narrow, heard), half=_HALF.value)
     print(f"{config.name}: {after} numbers instead of {before} in U-net 1 and its heads")
     return 0

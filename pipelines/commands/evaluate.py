@@ -135,7 +135,7 @@ def _score_model(shift: float | str) -> _Result:
     from pipelines.tuning import read_decoding
     from pipelines.whole_recordings import WholeRecordings
     from pipelines.windows import load_indexes
-    from tfamt.backends import AT_ONCE, keras_backend, share_cores
+    from tfamt.backends import share_cores
     from tfamt.transcription import Transcriber
     from tfamt.weights import load_model, weights_of
 
@@ -148,11 +148,7 @@ def _score_model(shift: float | str) -> _Result:
     config, model = load_model(weights)
     if decoding:
         config = dataclasses.replace(config, decoding=decoding)
-    transcriber = (
-        WholeRecordings(config, model)
-        if _WHOLE.value
-        else Transcriber(config, keras_backend(config, model), at_once=AT_ONCE)
-    )
+    transcriber = WholeRecordings(config, model) if _WHOLE.value else Transcriber.of(config, model)
     progress = tqdm(stored, desc=config.name, unit="recording", disable=None)
     source = {
         "weights": weights,

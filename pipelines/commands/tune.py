@@ -97,15 +97,14 @@ def _tune(config: Config, arrays: Arrays, weights: str) -> DecodingConfig:
     from pipelines.tuning import best_of, trials_as_json, tune
     from pipelines.validation import first_minutes
     from pipelines.windows import load_indexes
-    from tfamt.backends import AT_ONCE, keras_backend, share_cores
+    from tfamt.backends import share_cores
     from tfamt.targets import new_file
     from tfamt.transcription import Transcriber
     from tfamt.weights import transcriber_of
 
     stored = load_indexes(required(_DATA), "validation")
     share_cores()
-    model = transcriber_of(config, arrays, weights)
-    transcriber = Transcriber(config, keras_backend(config, model), at_once=AT_ONCE)
+    transcriber = Transcriber.of(config, transcriber_of(config, arrays, weights))
     heard = [hear(transcriber, item) for item in first_minutes(stored, _MINUTES.value)]
     figures = " + ".join(_METRIC.value)
     print(f"{config.name}: tuning {figures} on {len(heard)} recordings", flush=True)

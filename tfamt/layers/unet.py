@@ -131,15 +131,15 @@ def unet(
       full_skip: whether the first level's output goes to the last level up as well.
       ranks: by level, from the top, that of its 3x3 kernels (see `_conv_by_rank`); 0, or none: they are whole.
     """
-    rank = dict(enumerate(ranks))
+    ranks += (0,) * (len(channels) - len(ranks))
     sizes, downs = [], []
     image = x
     # The deepest level needs one frame at least.
     x = PadFrames(2 ** len(channels), name=f"{prefix}_pad")(image)
     for level, filters in enumerate(channels):
         name = f"{prefix}_down{level}"
-        inner = conv_norm(x, filters, f"{name}_conv0", rank=rank.get(level, 0))
-        inner = conv_norm(inner, filters, f"{name}_conv1", rank=rank.get(level, 0))
+        inner = conv_norm(x, filters, f"{name}_conv0", rank=ranks[level])
+        inner = conv_norm(inner, filters, f"{name}_conv1", rank=ranks[level])
         around = _conv(filters, 1, f"{name}_around")(x)
         full = keras.layers.Add(name=f"{name}_add")([inner, around])
         x = keras.layers.Conv2D(
@@ -149,19 +149,17 @@ def unet(
         downs.append(x)
     for level in reversed(range(1, len(channels))):
         name = f"{prefix}_up{level}"
-        skip = _conv_by_rank(
-            downs[level - 1], channels[level - 1], 3, f"{name}_skip", rank.get(level, 0)
-        )
+        skip = _conv_by_rank(downs[level - 1], channels[level - 1], 3, f"{name}_skip", ranks[level])
         x = UpsampleLike(name=f"{name}_upsample")([x, sizes[level]])
         x = keras.layers.Concatenate(name=f"{name}_join")([x, skip])
         joined = channels[level] + channels[level - 1]
-        x = conv_norm(x, joined // 2, f"{name}_conv0", rank=rank.get(level, 0))
-        x = conv_norm(x, channels[level - 1], f"{name}_conv1", rank=rank.get(level, 0))
+        x = conv_norm(x, joined // 2, f"{name}_conv0", rank=ranks[level])
+        x = conv_norm(x, channels[level - 1], f"{name}_conv1", rank=ranks[level])
     name = f"{prefix}_up0"
     x = UpsampleLike(name=f"{name}_upsample")([x, sizes[0]])
     if full_skip:
         x = keras.layers.Concatenate(name=f"{name}_join")([x, sizes[0]])
-    x = conv_norm(x, max(channels[0] // 2, features), f"{name}_conv0", rank=rank.get(0, 0))
+    x = conv_norm(x, max(channels[0] // 2, features), f"{name}_conv0", rank=ranks[0])
     x = _conv(features, 3, f"{name}_conv1", _OUTPUT_GAIN)(x)
     return CropLike(name=f"{prefix}_crop")([x, image])
 
