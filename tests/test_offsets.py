@@ -12,7 +12,7 @@ from tfamt.decoding import NoteDecoder, decode
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
 from tfamt.notes import NUM_PITCHES, Notes
-from tfamt.offsets import chances_to_sound, frames_until_faded, likeliest_end
+from tfamt.offsets import chances_to_sound, frames_until_faded, likeliest_ends
 from tfamt.pianoroll import notes_to_rolls
 
 GRID = FrameGrid(16000, 512)
@@ -26,7 +26,8 @@ def column(*values: float) -> np.ndarray:
 
 def end_of(pianoroll: np.ndarray, offset: np.ndarray, threshold: float, lead: float) -> float:
     sounds = chances_to_sound(pianoroll, threshold)
-    return likeliest_end(sounds, offset.astype(np.float64), lead, FRAME)
+    heard = np.stack([sounds, offset.astype(np.float64)], axis=-1)
+    return float(likeliest_ends([heard], np.array([lead]), FRAME)[0])
 
 
 def faded_after(pianoroll: np.ndarray) -> int | None:
@@ -64,7 +65,7 @@ def test_the_threshold_is_where_chances_are_even() -> None:
 
 
 def by_hand(pianoroll: np.ndarray, offset: np.ndarray, threshold: float, lead: float) -> float:
-    """`likeliest_end` in plain Python."""
+    """`likeliest_ends` for one note in plain Python."""
     odds = [float(p) / (1.0 - float(p)) / (threshold / (1.0 - threshold)) for p in pianoroll]
     held = [odd / (1.0 + odd) for odd in odds]
     peak = max(range(min(3, len(held))), key=lambda i: (held[i], -i))
@@ -86,16 +87,20 @@ def by_hand(pianoroll: np.ndarray, offset: np.ndarray, threshold: float, lead: f
 
 
 def test_against_plain_loops() -> None:
+    """Notes of all lengths at once, more than are looked at together, and one that was never heard."""
     random = np.random.default_rng(2)
-    for _ in range(200):
-        length = int(random.integers(3, 120))
+    heard, leads, expected = [np.zeros((0, 2))], [1.0], [0.0]
+    for _ in range(300):
+        length = int(random.integers(1, 120))
         pianoroll = np.sort(random.random(length))[::-1] + random.normal(0, 0.05, length)
         pianoroll = pianoroll.clip(0.001, 0.999).astype(np.float32)
         offset = (random.random(length) ** 8 + 1e-3).astype(np.float32)
         lead = float(random.uniform(0.5, 1.5))
         threshold = float(random.uniform(0.1, 0.9))
-        found = end_of(pianoroll, offset, threshold, lead)
-        assert found == by_hand(pianoroll, offset, threshold, lead)
+        heard.append(np.stack([chances_to_sound(pianoroll, threshold), offset], axis=-1))
+        leads.append(lead)
+        expected.append(by_hand(pianoroll, offset, threshold, lead))
+    np.testing.assert_array_equal(likeliest_ends(heard, np.array(leads), FRAME), expected)
 
 
 def test_a_note_has_faded_when_nobody_holds_it_or_a_second_after_its_fall() -> None:

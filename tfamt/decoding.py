@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tfamt.config import DecodingConfig
 from tfamt.frames import FrameGrid
 from tfamt.notes import DEFAULT_VELOCITY, LOWEST_PITCH, NUM_PITCHES, Notes, Row
-from tfamt.offsets import TAIL_FRAMES, chances_to_sound, frames_until_faded, likeliest_end
+from tfamt.offsets import TAIL_FRAMES, Column, chances_to_sound, frames_until_faded, likeliest_ends
 
 Roll = NDArray[np.float32]
 Rolls = Mapping[str, Roll]
@@ -77,6 +77,8 @@ class NoteDecoder:
         # What tells where notes end, of every key and frame of `_rolls`: chances to sound, and the offset roll.
         self._ends = np.zeros((0, NUM_PITCHES, 2))
         self._open: dict[int, _OpenNote] = {}
+        # Key, note, and the position where it ends, or for likeliest offsets the latest where it can.
+        self._closed: list[tuple[int, _OpenNote, float]] = []
 
     @property
     def lag_frames(self) -> int:
@@ -89,7 +91,8 @@ class NoteDecoder:
         if not self._rolls:
             self._rolls = {name: np.zeros((1, NUM_PITCHES), np.float32) for name in names}
         self._rolls = {name: np.concatenate([self._rolls[name], rolls[name]]) for name in names}
-        return self._decode()
+        self._decode()
+        return self._rows()
 
     def finish(self) -> list[Row]:
         """The notes that are still open end with the recording."""
@@ -99,16 +102,17 @@ class NoteDecoder:
         rows = self.push(dict.fromkeys(self._rolls, silence))
         # The frame of silence itself has not been looked at.
         end = self._first + 1
-        rows += [row for key in list(self._open) for row in self._close(key, float(end))]
+        for key in list(self._open):
+            self._close(key, float(end))
         self._rolls, self._first = {}, -1
-        return rows
+        return rows + self._rows()
 
-    def _decode(self) -> list[Row]:
+    def _decode(self) -> None:
         """Looks at every frame that has a neighbour on both sides, then forgets it."""
         pianoroll = self._rolls["pianoroll"]
         looked_at = len(pianoroll) - 2
         if looked_at < 1:
-            return []
+            return
         threshold = self.config.pianoroll_threshold
         sounding = pianoroll >= threshold
         if self.config.method == "edges":
@@ -124,77 +128,75 @@ class NoteDecoder:
         if self._likeliest:
             sounds = chances_to_sound(pianoroll, threshold)
             self._ends = np.stack([sounds, self._rolls["offset"]], axis=-1)
-        rows = []
-        for key in sorted(set(np.flatnonzero(opens.any(axis=0)).tolist()) | set(self._open)):
-            rows += self._decode_key(key, np.flatnonzero(opens[:, key]) + 1, sounding[:, key])
+        strokes = self._strokes(opens)
+        for key in sorted(strokes.keys() | self._open.keys()):
+            self._decode_key(key, strokes.get(key, []), sounding[:, key])
         self._first += looked_at
         self._rolls = {name: roll[-2:] for name, roll in self._rolls.items()}
-        return rows
 
-    def _decode_key(
-        self, key: int, opens: NDArray[np.int64], sounding: NDArray[np.bool_]
-    ) -> list[Row]:
-        """One key's frames 1..n-2 of the buffer; `opens` are the frames that may open a note."""
-        rows = []
+    def _strokes(self, opens: NDArray[np.bool_]) -> dict[int, list[_OpenNote]]:
+        """By key the notes that open in frames 1..n-2 of the buffer, `opens` [n - 2, 88], in the order of time."""
+        keys, frames = np.nonzero(opens.T)
+        frames += 1
+        onsets = self.config.method == "onsets"
+        roll = self._rolls["onset" if onsets else "pianoroll"]
+        reach = (-1, 0, 1) if onsets else (0,)
+        around = np.stack([roll[frames + step, keys] for step in reach]).astype(np.float64)
+        positions = (self._first + frames).astype(np.float64)
+        if onsets:
+            positions = np.maximum(positions + peak_offset(*around), 0.0)
+        velocities = np.full(len(keys), DEFAULT_VELOCITY)
+        if "velocity" in self._rolls:
+            heard = np.stack([self._rolls["velocity"][frames + step, keys] for step in reach])
+            mean = (heard * around).sum(axis=0) / around.sum(axis=0)
+            velocities = np.rint(127 * mean).clip(1, 127).astype(np.int64)
+        strokes: dict[int, list[_OpenNote]] = {}
+        columns = (keys, self._first + frames, positions, roll[frames, keys], velocities)
+        for key, *values in zip(*(column.tolist() for column in columns), strict=True):
+            strokes.setdefault(key, []).append(_OpenNote(*values))
+        return strokes
+
+    def _decode_key(self, key: int, strokes: list[_OpenNote], sounding: NDArray[np.bool_]) -> None:
+        """One key's frames 1..n-2 of the buffer."""
         cursor, end = 1, len(sounding) - 1
-        for index in opens.tolist():
-            rows += self._close_if_ended(key, sounding, cursor, index)
+        for note in strokes:
+            index = note.frame - self._first
+            self._close_if_ended(key, sounding, cursor, index)
             cursor = index
-            note = self._note_at(key, index)
             previous = self._open.get(key)
             if previous is not None and self._too_close(previous, note):
                 if note.strength <= previous.strength:
                     continue
             elif previous is not None:
-                rows += self._close(key, note.position)
+                self._close(key, note.position)
             self._open[key] = note
-        return rows + self._close_if_ended(key, sounding, cursor, end)
-
-    def _note_at(self, key: int, index: int) -> _OpenNote:
-        frame = self._first + index
-        if self.config.method == "edges":
-            strength = float(self._rolls["pianoroll"][index, key])
-            return _OpenNote(
-                frame, float(frame), strength, self._velocity(key, slice(index, index + 1))
-            )
-        around = slice(index - 1, index + 2)
-        before, peak, after = self._rolls["onset"][around, key].tolist()
-        position = max(frame + peak_offset(before, peak, after), 0.0)
-        velocity = self._velocity(key, around, self._rolls["onset"][around, key])
-        return _OpenNote(frame, position, peak, velocity)
-
-    def _velocity(self, key: int, frames: slice, weights: Roll | None = None) -> int:
-        """The MIDI velocity that these frames of the buffer tell, on the average."""
-        if "velocity" not in self._rolls:
-            return DEFAULT_VELOCITY
-        heard = self._rolls["velocity"][frames, key]
-        mean = heard.mean() if weights is None else heard @ weights / weights.sum()
-        return min(max(round(127 * float(mean)), 1), 127)
+        self._close_if_ended(key, sounding, cursor, end)
 
     def _too_close(self, previous: _OpenNote, note: _OpenNote) -> bool:
         gap = self.grid.seconds(note.position - previous.position)
         return gap * 1000.0 < self.config.min_gap_ms
 
-    def _close_if_ended(
-        self, key: int, sounding: NDArray[np.bool_], begin: int, end: int
-    ) -> list[Row]:
+    def _close_if_ended(self, key: int, sounding: NDArray[np.bool_], begin: int, end: int) -> None:
         """Ends the key's open note if the piano roll falls in the buffer's frames begin..end-1."""
         note = self._open.get(key)
         if note is None:
-            return []
+            return
         if self._likeliest:
-            return self._close_if_faded(key, note, begin, end)
+            self._close_if_faded(key, note, begin, end)
+            return
         begin = max(begin, note.frame - self._first)
         if not note.sounding:
             limit = note.frame - self._first + GRACE_FRAMES
             rises = np.flatnonzero(sounding[begin : min(end, limit)])
             if not len(rises):
-                return self._close(key, note.position + 1.0) if end >= limit else []
+                if end >= limit:
+                    self._close(key, note.position + 1.0)
+                return
             note.sounding = True
             begin += int(rises[0])
         falls = np.flatnonzero(~sounding[begin:end])
         if not len(falls):
-            return []
+            return
         index = begin + int(falls[0])
         position = float(self._first + index)
         if self.config.method == "onsets":
@@ -202,40 +204,45 @@ class NoteDecoder:
             # Labels are rounded: a clean fall between two frames means an offset half a frame later.
             crossing = (last - self.config.pianoroll_threshold) / max(last - next_, 1e-9)
             position += crossing - 0.5
-        return self._close(key, position)
+        self._close(key, position)
 
-    def _close_if_faded(self, key: int, note: _OpenNote, begin: int, end: int) -> list[Row]:
+    def _close_if_faded(self, key: int, note: _OpenNote, begin: int, end: int) -> None:
         """Listens to the buffer's frames begin..end-1; ends the key's open note if no more of it is to be heard."""
         begin = max(begin, note.frame + 1 - self._first)
         heard = np.concatenate([note.heard, self._ends[begin:end, key]])
         length = frames_until_faded(heard[:, 0])
         note.heard = heard[:length]
-        return self._close(key, float("inf")) if length is not None else []
+        if length is not None:
+            self._close(key, float("inf"))
 
-    def _likeliest_end(self, note: _OpenNote, latest: float) -> float:
-        first = note.frame + 1
-        sounds, offset = note.heard.T
-        lead = first - note.position
-        end = first + likeliest_end(sounds, offset, lead, self.grid.seconds(1.0))
-        return min(max(end, note.position + 1.0), latest)
+    def _close(self, key: int, position: float) -> None:
+        self._closed.append((key, self._open.pop(key), position))
 
-    def _close(self, key: int, position: float) -> list[Row]:
-        note = self._open.pop(key)
-        if self._likeliest:
-            position = self._likeliest_end(note, position)
-        onset = self.grid.seconds(note.position)
-        offset = self.grid.seconds(max(position, note.position))
-        if (offset - onset) * 1000.0 < self.config.min_note_ms:
+    def _rows(self) -> list[Row]:
+        """Of the notes that were closed, in that order, and are forgotten here."""
+        closed, self._closed = self._closed, []
+        if not closed:
             return []
-        return [(onset, offset, key + LOWEST_PITCH, note.velocity)]
+        keys, notes, given = zip(*closed, strict=True)
+        begin, end = np.array([note.position for note in notes]), np.array(given)
+        if self._likeliest:
+            first = np.array([note.frame + 1 for note in notes])
+            heard = [note.heard for note in notes]
+            ends = first + likeliest_ends(heard, first - begin, self.grid.seconds(1.0))
+            end = np.minimum(np.maximum(ends, begin + 1.0), end)
+        onset, offset = self.grid.time_of(begin), self.grid.time_of(np.maximum(end, begin))
+        kept = (offset - onset) * 1000.0 >= self.config.min_note_ms
+        pitch = np.array(keys) + LOWEST_PITCH
+        velocity = np.array([note.velocity for note in notes])
+        columns = (onset, offset, pitch, velocity)
+        return [*zip(*(column[kept].tolist() for column in columns), strict=True)]
 
 
-def peak_offset(before: float, peak: float, after: float) -> float:
-    """Where the top of a triangle lies, in frames from its highest sample: -0.5..0.5.
+def peak_offset(before: Column, peak: Column, after: Column) -> Column:
+    """Where the tops of triangles lie, in frames from their highest samples: -0.5..0.5, of the arguments' shape.
 
     Exact for the onset rolls of `tfamt.pianoroll`, whatever their height (compare Kong et al., 2021, section III-E).
     """
-    lower = min(before, after)
-    if peak <= lower:
-        return 0.0
-    return 0.5 * (after - before) / (peak - lower)
+    height = peak - np.minimum(before, after)
+    flat = np.zeros_like(height)
+    return 0.5 * np.divide(after - before, height, out=flat, where=height > 0)

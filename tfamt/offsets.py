@@ -12,6 +12,8 @@ taken that is worth most: its chance to be right, and what the frames before it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +32,8 @@ _OFFSET_SHARE = 0.5
 """Weight of the offset roll, beside that of the piano roll's falls, in saying when the release is."""
 _FRAMES_WORTH = 1.0
 """What a second of rightly sounding frames is worth in right offsets."""
+_AT_ONCE = 2**14
+"""Frames that are looked at together, of however many notes: what bounds memory."""
 _HALF_SURE = 0.42
 """Probability at which a frame is as well left silent: half the F1 that is to be expected."""
 
@@ -50,7 +54,7 @@ def frames_until_faded(sounds: Column) -> int | None:
     """
     if len(sounds) < RISE_FRAMES:
         return None
-    held = _held(sounds)
+    held = _held(sounds[None])[0]
     # It never rises: as many frames are at or above a level as come before the first below it.
     faded = np.count_nonzero(held >= _SILENT) + 1
     left = np.count_nonzero(held >= _EVEN) + TAIL_FRAMES
@@ -58,59 +62,88 @@ def frames_until_faded(sounds: Column) -> int | None:
     return int(end) if end <= len(held) else None
 
 
-def likeliest_end(sounds: Column, offset: Column, lead: float, seconds_per_frame: float) -> float:
-    """The end of a note that is worth most.
+def likeliest_ends(
+    heard: Sequence[NDArray[np.float64]], lead: Column, seconds_per_frame: float
+) -> Column:
+    """The end of each of some notes that is worth most.
 
     Args:
-      sounds: `chances_to_sound` of the key [frames], from behind the note's onset on, up to where it has faded, is
-        struck again, or the recording ends.
-      offset: the offset roll of the same frames.
-      lead: frames from the note's exact onset to the first of these.
+      heard: of each note the chances to sound and the offset roll [frames, 2], from behind its onset on, up to where it
+        has faded, is struck again, or the recording ends.
+      lead: of each note the frames from its exact onset to the first of these [notes].
       seconds_per_frame: see `tfamt.frames`.
 
     Returns:
-      Its position in frames, counted from the first.
+      Their positions in frames, counted from each note's first [notes].
     """
-    count = len(sounds)
-    if not count:
-        return 0.0
-    # Some thousand notes a recording: no more calls of numpy than it takes.
-    held = _held(sounds)
-    chances = _chances(held, offset)
-    until = np.zeros(count + 2)
-    np.cumsum(chances, out=until[1:])
+    ends = np.zeros(len(heard))
+    lengths = np.array([len(frames) for frames in heard], np.int64)
+    # Some thousand notes a recording: together they need few calls of numpy, and those of like length little padding.
+    waiting = np.argsort(-lengths, kind="stable")
+    while len(waiting):
+        together = waiting[: max(_AT_ONCE // max(lengths[waiting[0]], 1), 1)]
+        waiting = waiting[len(together) :]
+        padded = np.zeros((len(together), max(lengths[together[0]], 1), 2))
+        for row, note in zip(padded, together.tolist(), strict=True):
+            row[: lengths[note]] = heard[note]
+        ends[together] = _ends(padded, lengths[together], lead[together], seconds_per_frame)
+    return ends
+
+
+def _ends(
+    padded: NDArray[np.float64], lengths: NDArray[np.int64], lead: Column, seconds_per_frame: float
+) -> Column:
+    """`likeliest_ends` of notes [notes, frames, 2] with zeros behind these lengths [notes]."""
+    count = padded.shape[1]
+    held = _held(padded[..., 0])
+    until = np.zeros((len(held), count + 2))
+    np.cumsum(_chances(held, padded[..., 1]), axis=1, out=until[:, 1:])
     index = np.arange(count + 1)
-    reach = np.maximum(_TOLERANCE_SECONDS / seconds_per_frame, _TOLERANCE_SHARE * (index + lead))
+    reach = np.maximum(
+        _TOLERANCE_SECONDS / seconds_per_frame, _TOLERANCE_SHARE * (index + lead[:, None])
+    )
     first = np.maximum(np.ceil(index - reach), 0).astype(int)
     last = np.minimum(np.floor(index + reach), count).astype(int) + 1
-    worth = until[last] - until[first]
-    worth[1:] += _FRAMES_WORTH * seconds_per_frame * np.cumsum(held - _HALF_SURE)
-    best = np.flatnonzero(worth >= worth.max() - 1e-6)
-    return float(best[len(best) // 2])
+    worth = np.take_along_axis(until, last, 1) - np.take_along_axis(until, first, 1)
+    worth[:, 1:] += _FRAMES_WORTH * seconds_per_frame * np.cumsum(held - _HALF_SURE, axis=1)
+    worth[index > lengths[:, None]] = -np.inf
+    # The middle one of the best.
+    best = np.cumsum(worth >= worth.max(axis=1, keepdims=True) - 1e-6, axis=1)
+    middle: Column = (best > best[:, -1:] // 2).argmax(axis=1).astype(np.float64)
+    return middle
 
 
 def _chances(held: Column, offset: Column) -> Column:
-    """For each frame, and the one behind them, how likely the release is there; 1 in all, if there is any."""
+    """For each frame [notes, frames], and the one behind them, how likely the release is there.
+
+    They add up to 1 for each note, if there is any.
+    """
     # At frame i, the first that does not sound, give or take half a frame; at the end, what is held till then.
-    chances = np.zeros(len(held) + 1)
-    chances[1:-1] = held[:-1] - held[1:]
-    chances[-1] = held[-1]
+    chances = np.zeros((len(held), held.shape[1] + 1))
+    chances[:, 1:] = held
+    chances[:, 1:-1] -= held[:, 1:]
     # So these add up to what was held at first.
-    if held[0] > 0:
-        chances *= (1.0 - _OFFSET_SHARE) / held[0]
-    released = offset.sum()
-    if released > 0:
-        chances[:-1] += _OFFSET_SHARE / released * offset
-    total = chances.sum()
-    if total > 0:
-        chances /= total
+    chances *= _share(1.0 - _OFFSET_SHARE, held[:, 0])
+    chances[:, :-1] += _share(_OFFSET_SHARE, _total(offset)) * offset
+    chances *= _share(1.0, _total(chances))
     return chances
 
 
+def _total(columns: Column) -> Column:
+    """Sums along frames; zeros behind them do not change the last bit, as they would with numpy's."""
+    total: Column = np.cumsum(columns, axis=1)[:, -1]
+    return total
+
+
+def _share(share: float, total: Column) -> Column:
+    """What brings each note's `total` [notes] to `share`, [notes, 1]; 0 where there is none to bring there."""
+    there = total > 0
+    return np.divide(share, total, out=np.zeros_like(total), where=there)[:, None]
+
+
 def _held(sounds: Column) -> Column:
-    """Probability that the key is still held: that to sound without its rise, never rising."""
-    peak = sounds[:RISE_FRAMES].argmax()
-    if peak:
-        sounds = sounds.copy()
-        sounds[:peak] = sounds[peak]
-    return np.minimum.accumulate(sounds)
+    """Probability that keys [notes, frames] are still held: that to sound without its rise, never rising."""
+    peak = sounds[:, :RISE_FRAMES].argmax(axis=1)
+    rising = np.arange(sounds.shape[1]) < peak[:, None]
+    risen = np.where(rising, sounds[np.arange(len(sounds)), peak, None], sounds)
+    return np.minimum.accumulate(risen, axis=1)
