@@ -263,7 +263,7 @@ def test_compress_command(place: Path, root: Path) -> None:
     arguments = [
         f"--run={place}/run",
         f"--data={place}/data",
-        "--ranks=0,3",
+        "--model_ranks=0,3",
         f"--output_weights={small}",
     ]
     done = run("compress", *arguments, "--batches=2", root=root)
@@ -292,9 +292,8 @@ def test_compress_command(place: Path, root: Path) -> None:
     cases = [
         (arguments, "small.npz: exists already"),
         (again, "small.npz: holds products already"),
-        ([*arguments[:2], "--ranks=0,20", again[-1]], "do not make the network smaller"),
-        ([*arguments[:2], "--ranks=0,x", again[-1]], "--ranks must be whole numbers"),
-        ([*arguments[:2], "--ranks=1,1,1", again[-1]], "at most the 2 levels"),
+        ([*arguments[:2], "--model_ranks=0,20", again[-1]], "do not make the network smaller"),
+        ([*arguments[:2], "--model_ranks=1,1,1", again[-1]], "at most the 2 levels"),
         ([arguments[0], *arguments[2:3], again[-1]], "--data is missing"),
         (arguments[:3], "--output_weights is missing"),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import flags
 
@@ -12,39 +12,59 @@ from tfamt.config import Config
 from tfamt.errors import InputError
 from tfamt.presets import preset
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Section = TypeVar("Section", bound="DataclassInstance")
 _KINDS = {int: "Whole numbers", float: "Numbers", str: "Names"}
 _SECTIONS = ("spectrogram", "model", "loss", "training", "inference", "decoding")
 
 
-def define_config_flags(sections: tuple[str, ...] = _SECTIONS) -> None:
+def define_config_flags() -> None:
     """Defines --preset and a flag for each field; a flag that is not given leaves the preset's value."""
     flags.DEFINE_string("preset", "icpr2020_mel", "The config to start from.")
-    hints = typing.get_type_hints(Config)
-    for section in sections:
-        fields = typing.get_type_hints(hints[section])
-        for name, hint in fields.items():
-            _define(f"{section}_{name}", hint)
+    for section in _SECTIONS:
+        define_field_flags(section)
 
 
-def config_from_flags(sections: tuple[str, ...] = _SECTIONS) -> Config:
+def define_field_flags(section: str, *names: str) -> None:
+    """Defines flags for these fields of a section; for all of them if none is named."""
+    hints = _hints(section)
+    for name in names or hints:
+        _define(f"{section}_{name}", hints[name])
+
+
+def config_from_flags() -> Config:
     """The preset with the flags' changes.
 
     Raises:
       InputError: there is no such preset, or a value is out of range.
     """
     config = preset(flags.FLAGS.preset)
-    changed = {}
-    for section in sections:
-        fields = getattr(config, section)
-        hints = typing.get_type_hints(type(fields))
-        given = {name: flags.FLAGS[f"{section}_{name}"].value for name in hints}
-        values = {n: _typed(hints[n], value) for n, value in given.items() if value is not None}
-        try:
-            changed[section] = dataclasses.replace(fields, **values)
-        except OverflowError as error:
-            raise InputError(f"{section} has a number that is too large ({error})") from error
+    changed = {name: changed_by_flags(name, getattr(config, name)) for name in _SECTIONS}
     # All at once, since sections are checked against each other.
     return dataclasses.replace(config, **changed)
+
+
+def changed_by_flags(section: str, fields: Section) -> Section:
+    """What the flags for a section of a config make of it.
+
+    Raises:
+      InputError: a value is out of range.
+    """
+    values = {}
+    for name, hint in _hints(section).items():
+        flag = f"{section}_{name}"
+        if flag in flags.FLAGS and (value := flags.FLAGS[flag].value) is not None:
+            values[name] = _typed(hint, value)
+    try:
+        return dataclasses.replace(fields, **values)
+    except OverflowError as error:
+        raise InputError(f"{section} has a number that is too large ({error})") from error
+
+
+def _hints(section: str) -> dict[str, Any]:
+    return typing.get_type_hints(typing.get_type_hints(Config)[section])
 
 
 def _define(name: str, hint: Any) -> None:

@@ -1,21 +1,23 @@
 """Makes a trained model smaller and faster: kernels become products of two narrow ones.
 
-Usage: bin/compress --run=FOLDER --data=FOLDER --ranks=0,0,32,24 --output_weights=small.npz [flags]
+Usage: bin/compress --run=FOLDER --data=FOLDER --model_ranks=0,0,32,24 --output_weights=small.npz [flags]
 
 Of the model of a run (or --weights) the 3x3 kernels of U-net 1 become products of these ranks, level by level from the
-top; 0 leaves a level as it is. With --context_rank and --recurrent_rank those of the LSTM become some too. Which
-products they are is seen from windows of the training split (`tfamt.factorization`). The file says what its network is
-like: bin/evaluate, bin/transcribe, bin/export take it as they take any, and bin/train --initial_weights goes on from
-it, given --model_ranks, --model_context_rank and --model_recurrent_rank.
+top; 0 leaves a level as it is. With --model_context_rank and --model_recurrent_rank those of the LSTM become some too.
+Which products they are is seen from windows of the training split (`tfamt.factorization`). The file says what its
+network is like: bin/evaluate, bin/transcribe, bin/export take it as they take any, and bin/train --initial_weights
+goes on from it, given the same three flags.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from absl import flags
 
 from tfamt.commands.app import refuse_arguments, required, run
+from tfamt.config_flags import changed_by_flags, define_field_flags
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,20 +30,16 @@ if TYPE_CHECKING:
 _RUN = flags.DEFINE_string("run", None, "Folder of a run of bin/train.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file, instead of --run.")
 _DATA = flags.DEFINE_list("data", None, "Folders of prepared data sets, parted by commas.")
-_RANKS = flags.DEFINE_list("ranks", [], "By level of U-net 1, from the top; 0: whole kernels.")
-_CONTEXT_RANK = flags.DEFINE_integer("context_rank", 0, "Of the LSTM's input kernel; 0: whole.", 0)
-_RECURRENT_RANK = flags.DEFINE_integer(
-    "recurrent_rank", 0, "Of the LSTM's recurrent kernels; 0: whole.", 0
-)
 _BATCHES = flags.DEFINE_integer("batches", 24, "How many batches of windows to look at.", 1)
 _OUTPUT_WEIGHTS = flags.DEFINE_string("output_weights", None, "File to write the weights to.")
 _HALF = flags.DEFINE_bool("half", False, "Kernels of --output_weights in 16 bits: half the size.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may be replaced.")
+_RANKS = ("ranks", "context_rank", "recurrent_rank")
+define_field_flags("model", *_RANKS)
 
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
-    from tfamt.config import replace
     from tfamt.targets import check_target
     from tfamt.weights import load_weights, save_weights, transcriber_of, weights_of
 
@@ -50,16 +48,11 @@ def main(argv: list[str]) -> int:
     target = required(_OUTPUT_WEIGHTS)
     check_target(target, overwrite=_OVERWRITE.value)
     config, arrays = load_weights(path)
-    given = {
-        "ranks": _ranks(),
-        "context_rank": _CONTEXT_RANK.value,
-        "recurrent_rank": _RECURRENT_RANK.value,
-    }
-    if any(getattr(config.model, name) for name in given):
+    if any(getattr(config.model, name) for name in _RANKS):
         raise InputError(
             "holds products already", path=path, fix="Take the weights that it was made of."
         )
-    small = replace(config, "model", **given)
+    small = dataclasses.replace(config, model=changed_by_flags("model", config.model))
     folders = required(_DATA)
 
     from tfamt.factorization import factorized
@@ -71,21 +64,12 @@ def main(argv: list[str]) -> int:
     if after >= before:
         raise InputError(
             f"of these ranks the products do not make the network smaller: {after} numbers, {before} before",
-            fix="Give smaller ones to --ranks, --context_rank and --recurrent_rank.",
+            fix="Give smaller ones to --model_ranks, --model_context_rank and --model_recurrent_rank.",
         )
     heard = _spectrograms(config, folders)
     save_weights(target, small, factorized(arrays, whole, narrow, heard), half=_HALF.value)
     print(f"{config.name}: {after} numbers instead of {before} in U-net 1 and its heads")
     return 0
-
-
-def _ranks() -> tuple[int, ...]:
-    try:
-        return tuple(int(rank) for rank in _RANKS.value)
-    except ValueError as error:
-        raise InputError(
-            f"--ranks must be whole numbers, parted by commas. Received: {','.join(_RANKS.value)}"
-        ) from error
 
 
 def _spectrograms(config: Config, folders: list[str]) -> Iterator[tf.Tensor]:
