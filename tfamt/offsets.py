@@ -81,9 +81,9 @@ def likeliest_ends(
     # Some thousand notes a recording: together they need few calls of numpy, and those of like length little padding.
     waiting = np.argsort(-lengths, kind="stable")
     while len(waiting):
-        together = waiting[: max(_AT_ONCE // max(lengths[waiting[0]], 1), 1)]
-        waiting = waiting[len(together) :]
-        padded = np.zeros((len(together), max(lengths[together[0]], 1), 2))
+        longest = max(lengths[waiting[0]], 1)
+        together, waiting = np.split(waiting, [max(_AT_ONCE // longest, 1)])
+        padded = np.zeros((len(together), longest, 2))
         for row, note in zip(padded, together.tolist(), strict=True):
             row[: lengths[note]] = heard[note]
         ends[together] = _ends(padded, lengths[together], lead[together], seconds_per_frame)
