@@ -19,7 +19,7 @@ from tfamt.labels import read_labels
 from tfamt.notes import Notes
 from tfamt.outputs import Provenance, write_csv, write_json, write_png, write_wav
 from tfamt.outputs.picture import _clock, _ticks, pool
-from tfamt.outputs.sound import SAMPLE_RATE, synthesise
+from tfamt.outputs.sound import SAMPLE_RATE, _partial, synthesise
 
 NOTES = Notes.from_rows([(0.5, 1.25, 60, 100), (1.0 / 3, 2.0, 21, 1)])
 PROVENANCE = Provenance(
@@ -226,6 +226,15 @@ def test_sound_has_the_pitch_time_and_loudness_of_its_notes(tmp_path: Path) -> N
     assert np.abs(sound[2 * second + 1500 : 2 * second + 2000]).max() < 0.1 * np.abs(sound).max()
     loud, soft = np.abs(sound[: second * 2]).max(), np.abs(sound[3 * second :]).max()
     assert soft / loud == pytest.approx((64 / 127) ** 1.5, rel=0.1)
+
+
+def test_a_partial_is_a_dying_sine() -> None:
+    time = np.arange(30_001) / SAMPLE_RATE
+    np.testing.assert_allclose(
+        _partial(523.25, 2.5, len(time)),
+        np.exp(-2.5 * time) * np.sin(2 * np.pi * 523.25 * time),
+        atol=1e-9,
+    )
 
 
 def test_sound_does_not_depend_on_blocks_and_never_clips() -> None:

@@ -21,6 +21,7 @@ from tfamt.errors import InputError, TfamtError
 from tfamt.layers.refinement import grow_refinement
 from tfamt.losses import loss_terms, term_names, total_loss
 from tfamt.model import build_model
+from tfamt.optimizer import FusedAdam
 from tfamt.run_folder import MetricsLog
 from tfamt.schedules import Schedule
 from tfamt.weights import (
@@ -77,7 +78,7 @@ class Trainer:
         self.share = share_of(strategy)
         with strategy.scope():
             self.model = build_model(config)
-            self.optimizer = keras.optimizers.Adam(Schedule(config.training))
+            self.optimizer = FusedAdam(Schedule(config.training))
             self.optimizer.build(self.model.trainable_variables)
             averaged = self.model.weights if config.training.ema else []
             self._average = [tf.Variable(w.value, trainable=False) for w in averaged]
@@ -200,7 +201,7 @@ class Trainer:
         scalars: Batch = self._distributed_step(distribute(self.strategy, needed))
         return scalars
 
-    @tf.function
+    @tf.function(autograph=False)
     def _distributed_step(self, batch: Batch) -> Batch:
         per_replica = self.strategy.run(self._replica_step, args=(batch,))
         scalars = {
