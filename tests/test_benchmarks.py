@@ -14,6 +14,7 @@ import pytest
 from pipelines.arithmetic import multiply_adds
 from pipelines.made_recordings import make_recordings
 from pipelines.measuring import in_fresh_process, in_turns, peak_megabytes, run_measured
+from tests.processes import command
 from tfamt import audio as audio_module
 from tfamt.config import Config, ModelConfig
 from tfamt.errors import InputError
@@ -22,8 +23,7 @@ from tfamt.model import build_model
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipelines.commands.benchmark", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    return command("pipelines.commands.benchmark", *arguments, cwd=cwd)
 
 
 def _figures(text: str) -> list[float]:

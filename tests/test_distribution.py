@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import tensorflow as tf
 from pipelines.measuring import in_fresh_process
 from pipelines.window_plan import training_plan
 from pipelines.windows import load_index, totals_of, training_batches
+from tests.processes import ROOT, command, start
 from tests.test_training import TINY, _trainer
 from tests.test_windows import GRID, write_prepared
 from tfamt.config import Config, TrainingConfig, replace
@@ -152,7 +154,7 @@ def _free_ports(count: int) -> list[int]:
 def _cluster(ports: list[int], index: int) -> dict[str, str]:
     cluster = {"worker": [f"localhost:{port}" for port in ports]}
     task = {"type": "worker", "index": index}
-    return {**os.environ, "TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
+    return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
 
 
 @pytest.fixture(scope="module")
@@ -168,9 +170,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _command(data: Path, run: Path, *flags: str) -> list[str]:
+def _join(cluster: dict[str, str]) -> None:
+    os.environ.update(cluster)
+
+
+def _call(data: Path, run: Path, *flags: str) -> list[str]:
     return [
-        *(sys.executable, "-m", "pipelines.commands.train", "--preset=tiny"),
+        *("pipelines.commands.train", "--preset=tiny"),
         *("--model_channels=4", "--model_reconstruction_channels=4", "--model_context=none"),
         *("--training_batch_size=4", "--training_window_frames=32", f"--training_steps={STEPS}"),
         # A schedule that does not depend on the number of steps, which some tests go on from.
@@ -182,14 +188,21 @@ def _command(data: Path, run: Path, *flags: str) -> list[str]:
     ]
 
 
+def _train(data: Path, run: Path, *flags: str) -> str:
+    done = command(*_call(data, run, *flags))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def _start_worker(
     data: Path, run: Path, ports: list[int], index: int, output: Path
 ) -> subprocess.Popen[str]:
+    """A worker that can start itself again, with the command line that it was given."""
     with output.open("w") as file:
         return subprocess.Popen(
-            _command(data, run),
-            cwd=Path(__file__).parents[1],
-            env=_cluster(ports, index),
+            [sys.executable, "-m", *_call(data, run)],
+            cwd=ROOT,
+            env={**os.environ, **_cluster(ports, index)},
             stdout=file,
             stderr=subprocess.STDOUT,
             text=True,
@@ -208,10 +221,16 @@ def two_workers(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
     ports, outputs = _free_ports(2), [folder / "0.txt", folder / "1.txt"]
     workers = [
-        _start_worker(data, folder / "run", ports, *numbered) for numbered in enumerate(outputs)
+        start(
+            *_call(data, folder / "run"),
+            output=output,
+            prepare=functools.partial(_join, _cluster(ports, index)),
+        )
+        for index, output in enumerate(outputs)
     ]
-    codes = [worker.wait(timeout=300) for worker in workers]
-    assert codes == [0, 0], [path.read_text() for path in outputs]
+    for worker in workers:
+        worker.join(300)
+    assert [worker.exitcode for worker in workers] == [0, 0], [path.read_text() for path in outputs]
     _same_weights(outputs)
     return folder / "run"
 
@@ -224,11 +243,10 @@ def _same_weights(outputs: list[Path]) -> None:
 
 
 @pytest.fixture(scope="module")
-def one_process(data: Path, tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+def one_process(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of a single process on one device."""
     run = tmp_path_factory.mktemp("one")
-    done = subprocess.run(_command(data, run), cwd=root, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    _train(data, run)
     return run
 
 
@@ -247,17 +265,11 @@ def test_two_workers_make_the_steps_of_one(two_workers: Path, one_process: Path)
 
 
 def test_a_run_can_be_moved_and_go_on_with_more_devices(
-    data: Path, one_process: Path, tmp_path: Path, root: Path
+    data: Path, one_process: Path, tmp_path: Path
 ) -> None:
-    def train(run: Path, *flags: str) -> str:
-        command = _command(data, run, *flags)
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    train(tmp_path / "here", f"--training_steps={STEPS // 2}")
+    _train(data, tmp_path / "here", f"--training_steps={STEPS // 2}")
     (tmp_path / "here").rename(tmp_path / "there")
-    said = train(tmp_path / "there", "--strategy=mirrored", "--logical_cpus=2")
+    said = _train(data, tmp_path / "there", "--strategy=mirrored", "--logical_cpus=2")
     assert f"going on from step {STEPS // 2}" in said
     _nearly_the_same_run(tmp_path / "there", one_process)
 
