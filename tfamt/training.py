@@ -201,6 +201,7 @@ class Trainer:
         scalars: Batch = self._distributed_step(distribute(self.strategy, needed))
         return scalars
 
+    # Nothing here needs autograph, whose reading of the source would delay the first step.
     @tf.function(autograph=False)
     def _distributed_step(self, batch: Batch) -> Batch:
         per_replica = self.strategy.run(self._replica_step, args=(batch,))
