@@ -22,8 +22,11 @@ def main() -> int:
     failed = [" ".join(check) for check in CHECKS if _run(*check) != 0]
     for check in failed:
         print(f"FAILED: {check}", file=sys.stderr, flush=True)
-    # On all cores; tests of one file share what they have prepared.
-    tests = _run("pytest", "--numprocesses=auto", "--dist=loadfile", *sys.argv[1:])
+    # On all cores; tests of one file share what they have prepared. Files in the order of tests/conftest.py.
+    tests = _run(
+        *("pytest", "--numprocesses=auto", "--dist=loadfile", "--no-loadscope-reorder"),
+        *sys.argv[1:],
+    )
     return tests or int(bool(failed))
 
 

@@ -15,6 +15,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A shell that starts the tests in the background has Ctrl-C ignored, and commands started from here would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+_LONGEST = (
+    *("test_benchmarks", "test_resume", "test_distribution", "test_export", "test_ablation"),
+    *("test_configs", "test_backends", "test_training", "test_train_command", "test_prepare"),
+    *("test_rendered", "test_transcribe_batch", "test_serving_client", "test_transcribe_command"),
+    *("test_scoring", "test_whole_recordings", "test_integrity", "test_transcribe_pipeline"),
+    *("test_precision", "test_bootstrap"),
+)
+"""Files that take half a minute and longer, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the longest files, or one process is left with one of them when the others have ended."""
+    rank = {name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:

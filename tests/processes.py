@@ -14,10 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _FORKS = multiprocessing.get_context("forkserver")
-# Nothing that defines flags: commands share names of flags.
-_FORKS.set_forkserver_preload(
-    ["tfamt", "tensorflow", "keras", "scipy.signal", "soundfile", "mir_eval", "tfamt.training"]
-)
+_FORKS.set_forkserver_preload(["tests.preloaded"])
 
 
 def start(

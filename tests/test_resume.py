@@ -76,6 +76,8 @@ def _wait(condition: Callable[[], bool], process: ForkServerProcess) -> None:
     deadline = time.monotonic() + 120
     while not condition():
         assert process.is_alive() and time.monotonic() < deadline
+        # Short beside the writing of a checkpoint; without it the waiting takes a core from who is waited for.
+        time.sleep(0.002)
 
 
 def _being_written(run_dir: Path) -> bool:
