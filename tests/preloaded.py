@@ -1,14 +1,21 @@
-"""What every process forked in tests/processes.py has at hand: importing it takes a second of each otherwise."""
+"""What every process forked in tests/processes.py has at hand: importing it takes a second of each otherwise.
 
-import importlib
+Nothing that defines flags: commands share names of flags.
+"""
 
+# ruff: noqa: F401
+import keras
+import mir_eval
+import scipy.signal
+import soundfile
+import tensorboard.plugins.hparams.api
+import tensorflow
+import tqdm
 from tensorflow_io.python.ops import core_ops
 
-# Nothing that defines flags: commands share names of flags.
-for name in (
-    *("tfamt", "tensorflow", "keras", "scipy.signal", "soundfile", "mir_eval", "tfamt.training"),
-    *("tensorboard.plugins.hparams.api", "tqdm", "pipelines.integrity", "pipelines.windows"),
-):
-    importlib.import_module(name)
+import pipelines.integrity
+import pipelines.windows
+import tfamt.training
+
 # Reads the library of its operations.
 dir(core_ops)
