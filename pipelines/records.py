@@ -179,7 +179,7 @@ def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
     """
     import tensorflow as tf
 
-    from tfamt.audio_graph import decode_flac
+    from pipelines.flac import decode_flac
 
     scalar = {"recording": tf.string, "group": tf.string, "audio": tf.string}
     scalar |= dict.fromkeys(("index", "total"), tf.int64)

@@ -22,22 +22,22 @@ def stage_costs(
     import tensorflow as tf
 
     from tfamt.audio import SAMPLE_RATE, read
-    from tfamt.backends import fast_here
+    from tfamt.backends import optimize_for_inference
     from tfamt.decoding import NoteDecoder
     from tfamt.frames import FrameGrid
     from tfamt.level import loudness
     from tfamt.midi import write_midi
     from tfamt.model import build_frontend
     from tfamt.notes import Notes
-    from tfamt.serving_graph import frozen
+    from tfamt.serving_graph import freeze
     from tfamt.windows import window_cutter
 
     grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
     inference = config.inference
     frontend = tf.function(build_frontend(config.spectrogram))
-    fast = fast_here(model)
+    fast = optimize_for_inference(model)
     window = tf.TensorSpec([1, inference.window_frames, config.spectrogram.bins])
-    network = frozen(
+    network = freeze(
         tf.function(lambda spectrogram: fast(spectrogram, training=False), input_signature=[window])
     )
     network(frontend(tf.zeros([1, config.window_samples])))
@@ -54,7 +54,7 @@ def stage_costs(
         waveform = timed("decoding audio", read, recording)
         samples += len(waveform)
         level = None
-        if config.spectrogram.levelled:
+        if config.spectrogram.normalizes_loudness:
             level = timed("decoding audio", loudness, waveform)
         cutter = window_cutter(config, level)
         decoder = NoteDecoder(config.decoding, grid)

@@ -43,7 +43,7 @@ def training_input(
 
     def to_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         waveform = batch["waveform"]
-        if config.spectrogram.levelled:
+        if config.spectrogram.normalizes_loudness:
             waveform *= TARGET / tf.maximum(batch["level"][:, tf.newaxis], QUIETEST)
         return {name: batch[name] for name in needed} | {"spectrogram": frontend(waveform)}
 

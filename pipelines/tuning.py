@@ -19,7 +19,7 @@ _THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 CANDIDATES: dict[str, tuple[Any, ...]] = {
     "pianoroll_threshold": _THRESHOLDS,
     "onset_threshold": _THRESHOLDS,
-    "offsets": ("threshold", "likeliest"),
+    "offsets": ("threshold", "expected_score"),
     "min_note_ms": (0.0, 20.0, 30.0, 40.0, 60.0, 80.0, 100.0),
     # Longer ones win a hair on common pieces, and lose keys that are struck ten times a second.
     "min_gap_ms": (30.0, 50.0, 70.0),

@@ -56,7 +56,7 @@ def first_window(config: Config, item: Stored) -> tuple[NDArray[np.float32], NDA
     grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
     segment = next(read_segments(item.shard, item.entry))
     waveform = segment.waveform[: config.training.window_frames * grid.hop]
-    if config.spectrogram.levelled:
+    if config.spectrogram.normalizes_loudness:
         waveform = waveform * np.float32(gain_of(item.entry.level))
     spectrogram = build_frontend(config.spectrogram)(waveform[None])[0].numpy()
     return spectrogram, notes_to_rolls(segment.notes, len(spectrogram), grid)["pianoroll"]

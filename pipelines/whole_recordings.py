@@ -47,7 +47,7 @@ class WholeRecordings(Transcriber):
     def frames(self, blocks: Iterable[Array], level: float | None = None) -> Iterator[Frames]:
         """All frames at once; `level` is that of the recording and not needed."""
         waveform = np.concatenate([*blocks])[None]
-        if self.config.spectrogram.levelled:
+        if self.config.spectrogram.normalizes_loudness:
             waveform = levelled(waveform)
         rolls = {name: output[0] for name, output in self._infer(waveform).items()}
         seconds = self.grid.seconds(len(rolls["pianoroll"]))

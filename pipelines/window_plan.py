@@ -107,10 +107,3 @@ def _in_groups(columns: tuple[NDArray[Any], ...], group: int) -> tuple[NDArray[A
     number, start, seed, *moved = (column[chosen] for column in columns)
     seed = np.repeat(seed[:, :1], group, axis=1)
     return tuple(column.reshape(-1) for column in (number, start, seed, *moved))
-
-
-def sequential_plan(totals: Sequence[int], window_samples: int) -> Iterator[WindowSpec]:
-    """Every recording once, from its first sample, in windows that follow each other."""
-    for recording, total in enumerate(totals):
-        for start in range(0, total, window_samples):
-            yield WindowSpec(recording, start, 0)

@@ -7,7 +7,6 @@ by asking for the plan from that step on; no state of an iterator needs keeping.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 
 from pipelines.pitch_shift import PitchShift, Stretch, longest_source, resample, stretch_for
 from pipelines.records import SEGMENT_SAMPLES, IndexEntry, entry_of, parse_span
-from pipelines.window_plan import WindowSpec, sequential_plan, training_plan
+from pipelines.window_plan import WindowSpec, training_plan
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
 from tfamt.pianoroll import notes_to_rolls_graph
@@ -131,6 +130,9 @@ def window_dataset(
     """
     import tensorflow as tf
 
+    from pipelines.flac import check_flac_decoder
+
+    check_flac_decoder()
     samples = num_frames * grid.hop
     longest = samples if shift is None else longest_source(shift, samples)
     most = (longest - 2) // SEGMENT_SAMPLES + 2
@@ -254,21 +256,3 @@ def training_batches(
 
     dataset = window_dataset(plan, stored, num_frames, grid, augment, shift)
     return dataset.batch(own, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
-
-
-def evaluation_batches(
-    stored: Sequence[Stored],
-    *,
-    num_frames: int,
-    batch_size: int,
-    grid: FrameGrid,
-    limit: int | None = None,
-) -> tf.data.Dataset:
-    """Batches that hold every recording once, in order; the last may be smaller. `limit` windows at the most."""
-    import tensorflow as tf
-
-    def plan() -> Iterator[WindowSpec]:
-        return itertools.islice(sequential_plan(totals_of(stored), num_frames * grid.hop), limit)
-
-    dataset = window_dataset(plan, stored, num_frames, grid)
-    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from pipelines.folder import read
 from pipelines.shards import ShardJob, write_shard
+from pipelines.window_plan import WindowSpec
+from pipelines.windows import Stored, totals_of, window_dataset
+from tfamt.frames import FrameGrid
 from tfamt.midi import write_midi
 from tfamt.notes import Notes
 from tfamt.outputs import write_wav
@@ -51,3 +56,14 @@ def prepare_small(folder: Path) -> Path:
     }
     (data / "manifest.json").write_text(json.dumps(content))
     return data
+
+
+def every_window(stored: Sequence[Stored], num_frames: int, grid: FrameGrid) -> tf.data.Dataset:
+    """Return the windows of every recording once, from its first sample on, one after the other."""
+
+    def plan() -> Iterator[WindowSpec]:
+        for recording, total in enumerate(totals_of(stored)):
+            for start in range(0, total, num_frames * grid.hop):
+                yield WindowSpec(recording, start, 0)
+
+    return window_dataset(plan, stored, num_frames, grid)

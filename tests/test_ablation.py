@@ -17,8 +17,8 @@ from tests.small_data import prepare_small
 from tfamt.report import read_evaluation
 from tfamt.weights import load_weights
 
-SMALL = ["--model_channels=4", "--model_context=none", "--model_reconstruction_channels=4"]
-SETTINGS = Settings("data", 2, 9, 8, 320, 1e-3, 3, 5, 1.0, 2.0, ("--model_context=none",))
+SMALL = ["--model_channels=4", "--model_temporal_context=none", "--model_reconstruction_channels=4"]
+SETTINGS = Settings("data", 2, 9, 8, 320, 1e-3, 3, 5, 1.0, 2.0, ("--model_temporal_context=none",))
 
 
 def ablation(*arguments: str | Path, root: Path) -> subprocess.CompletedProcess[str]:
@@ -33,7 +33,9 @@ def test_pairs_come_early_and_share_everything_but_the_preset() -> None:
     own = ("--preset", "--run_dir")
     shared = [[f for f in train_flags(r) if not f.startswith(own)] for r in runs]
     assert shared[0] == shared[1] == shared[4] != shared[2] == shared[3]
-    assert {"--training_seed=1", "--training_steps=9", "--model_context=none"} <= set(shared[2])
+    assert {"--training_seed=1", "--training_steps=9", "--model_temporal_context=none"} <= set(
+        shared[2]
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,7 @@
-"""The flagfiles: what the paper's say, and that each starts, steps and evaluates; the chain of the piano's."""
+"""The flagfiles: what the paper's say, and that each starts, steps and evaluates."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 from collections.abc import Iterator
@@ -79,14 +78,13 @@ def parse(monkeypatch: pytest.MonkeyPatch, root: Path):
 
 
 def test_every_flagfile_has_been_thought_of(root: Path) -> None:
-    found = {path.name for path in (root / "configs").glob("icpr2020_*.flags")}
-    assert found == {f"icpr2020_{d}_{s}{b}.flags" for d, s, b in ALL}
+    found = {path.stem for path in (root / "configs").iterdir()}
+    assert found == {"tiny", "piano", "icpr2020", *(f"icpr2020_{data}" for data in DATA_SETS)}
 
 
 @pytest.mark.parametrize(("data", "kind", "baseline"), ALL)
 def test_settings_are_the_papers(parse, data: str, kind: str, baseline: str) -> None:
-    name = f"icpr2020_{data}_{kind}{baseline}"
-    parse(f"--flagfile=configs/{name}.flags")
+    parse(f"--flagfile=configs/icpr2020_{data}.flags", f"--preset=icpr2020_{kind}{baseline}")
     config = config_from_flags()
     wanted = preset(f"icpr2020_{kind}{baseline}")
     assert config.model == wanted.model and config.spectrogram == wanted.spectrogram
@@ -96,37 +94,23 @@ def test_settings_are_the_papers(parse, data: str, kind: str, baseline: str) -> 
     assert (training.batch_size, training.window_frames, training.clip_norm) == (32, 640, 3.0)
     assert (training.learning_rate, training.schedule) == (6e-4, "exponential")
     assert (training.decay_rate, training.decay_steps, training.ema) == (0.98, 10_000, 0.0)
-    assert flags.FLAGS.data == [f"data/{data}"] and flags.FLAGS.run_dir == f"runs/{name}"
+    assert flags.FLAGS.data == [f"data/{data}"] and flags.FLAGS.run_dir == f"runs/icpr2020_{data}"
 
 
-def test_each_stretch_of_the_piano_begins_with_the_weights_of_the_one_before(parse) -> None:
-    before = None
-    # Steps; width, partials and features of the refinement.
-    stretches = {
-        "piano_1": (1500, 0, 0, 0), "piano_2": (7800, 0, 0, 0), "piano_3": (5450, 0, 0, 0),
-        "piano_4": (3600, 16, 0, 0), "piano_5": (4200, 32, 6, 0), "piano_6": (4500, 32, 6, 8),
-        "piano_7": (3900, 32, 6, 8), "piano_8": (5000, 32, 6, 8), "piano_9": (5300, 32, 6, 8),
-        "piano_10": (6000, 32, 6, 8), "piano_11": (2500, 32, 6, 8), "piano_12": (3200, 32, 6, 8),
-        "piano_13": (3050, 32, 6, 8), "piano": (2800, 32, 6, 8),
-    }  # fmt: skip
-    narrow = {"ranks": (0, 0, 32, 24), "context_rank": 256, "recurrent_rank": 64}
-    names = list(stretches)
-    # From the eighth on the package had means, which bin/tune makes; bin/compress made one narrow (BUILD.md).
-    made = {**dict.fromkeys(names[names.index("piano_8") :], "mean"), "piano_10": "narrow"}
-    with_narrow_kernels = names[names.index("piano_11") :]
-    for name, (steps, width, partials, features) in stretches.items():
-        parse(f"--flagfile=configs/{name}.flags")
-        assert config_from_flags().training.steps == steps
-        model = dataclasses.replace(
-            preset("piano").model,
-            refinement=width,
-            refinement_partials=partials,
-            refinement_features=features,
-            **(narrow if name in with_narrow_kernels else {}),
-        )
-        assert config_from_flags().model == model
-        assert flags.FLAGS.initial_weights == before
-        before = f"{flags.FLAGS.run_dir}/{made.get(name, 'weights')}.npz"
+def test_the_log_mel_system_is_the_default_of_the_papers_flagfiles(parse) -> None:
+    parse("--flagfile=configs/icpr2020_maps.flags")
+    assert config_from_flags().model == preset("icpr2020_mel").model
+
+
+def test_the_pianos_flagfile_trains_the_preset_piano(parse) -> None:
+    parse("--flagfile=configs/piano.flags")
+    config = config_from_flags()
+    assert config.model == preset("piano").model
+    # Windows of one recording fill a batch in pairs, and the run cools down over its last third.
+    assert config.training.batch_size % config.training.recording_windows == 0
+    assert (config.training.steps, config.training.cooldown_steps) == (30_000, 10_000)
+    assert (config.loss.velocity, config.loss.velocity_level) == (12.0, 2.0)
+    assert flags.FLAGS.initial_weights is None
 
 
 @pytest.fixture
@@ -145,8 +129,8 @@ def test_each_starts_steps_and_evaluates(
     data: str, kind: str, baseline: str,
 ) -> None:  # fmt: skip
     parse(
-        f"--flagfile=configs/icpr2020_{data}_{kind}{baseline}.flags", f"--data={prepared[data]}",
-        f"--run_dir={tmp_path}", *SMALLER,
+        f"--flagfile=configs/icpr2020_{data}.flags", f"--preset=icpr2020_{kind}{baseline}",
+        f"--data={prepared[data]}", f"--run_dir={tmp_path}", *SMALLER,
     )  # fmt: skip
     assert train.main(["train"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()

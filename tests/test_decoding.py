@@ -116,7 +116,9 @@ def test_below_the_threshold_there_is_nothing() -> None:
     [
         DecodingConfig(method="edges"),
         DecodingConfig(method="onsets", onset_threshold=0.6, min_gap_ms=220.0),
-        DecodingConfig(method="onsets", onset_threshold=0.6, min_gap_ms=220.0, offsets="likeliest"),
+        DecodingConfig(
+            method="onsets", onset_threshold=0.6, min_gap_ms=220.0, offsets="expected_score"
+        ),
     ],
 )
 def test_pieces_of_any_length_give_the_same_notes(config: DecodingConfig) -> None:

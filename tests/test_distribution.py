@@ -177,7 +177,11 @@ def _join(cluster: dict[str, str]) -> None:
 def _call(data: Path, run: Path, *flags: str) -> list[str]:
     return [
         *("pipelines.commands.train", "--preset=tiny"),
-        *("--model_channels=4", "--model_reconstruction_channels=4", "--model_context=none"),
+        *(
+            "--model_channels=4",
+            "--model_reconstruction_channels=4",
+            "--model_temporal_context=none",
+        ),
         *("--training_batch_size=4", "--training_window_frames=32", f"--training_steps={STEPS}"),
         # A schedule that does not depend on the number of steps, which some tests go on from.
         "--training_schedule=exponential",

@@ -20,11 +20,10 @@ import tensorflow as tf
 
 from tests.processes import command
 from tfamt.audio import read
-from tfamt.backends import keras_backend
 from tfamt.config import Config, replace
 from tfamt.errors import InputError
 from tfamt.export import Exported, check_parity, export_saved_model, load_signatures
-from tfamt.export_files import export_litert, export_onnx
+from tfamt.export_files import export_onnx
 from tfamt.level import levelled
 from tfamt.model import build_frontend, build_model
 from tfamt.presets import preset
@@ -60,8 +59,7 @@ def weights_file(path: Path, config: Config, spread: float = 20.0) -> Path:
     keras.utils.set_random_seed(5)
     model = build_model(config)
     transcriber = model.get_layer("transcriber")
-    by_pitch = config.model.heads_by == "pitch"
-    head = transcriber.get_layer("pianoroll_by_pitch" if by_pitch else "pianoroll")
+    head = transcriber.get_layer("pianoroll")
     kernel, bias = head.get_weights()
     head.set_weights([kernel * spread, bias])
     # What begins as nothing is to do something.
@@ -140,16 +138,10 @@ def test_a_reconstructor_makes_one_signature_more(paper: Path, paper_export: Exp
 
 
 def test_recordings_of_any_level_are_heard_alike(tmp_path: Path) -> None:
-    # All that only heads by pitch have, as well.
     smaller = replace(
-        preset("by_pitch"),
-        "model",
-        channels=(4, 8),
-        harmonics=(1.0, 2.0),
-        dilations=(2, 5),
-        all_pitches=8,
+        preset("piano"), "model", channels=(4, 8), temporal_context="none", refinement=4
     )
-    config = replace(smaller, "spectrogram", scaling="level", bins=196)
+    config = replace(smaller, "spectrogram", bins=64)
     weights = weights_file(tmp_path / "level.npz", config, spread=1000.0)
     exported = export_saved_model(tmp_path / "level", weights)
     assert exported.difference <= 1e-5
@@ -168,7 +160,6 @@ def test_recordings_of_any_level_are_heard_alike(tmp_path: Path) -> None:
     assert np.abs(heard["loud"] - heard["soft"]).max() > 1e-4
     # Both compare with the model on a recording that is not at that level.
     assert export_onnx(tmp_path / "level.onnx", weights).difference < 1e-3
-    assert export_litert(tmp_path / "level.tflite", weights).difference < 1e-3
 
 
 def test_a_model_that_differs_is_not_delivered(
@@ -199,7 +190,6 @@ def test_a_model_that_differs_is_not_delivered(
         (["--weights=missing.npz", "out"], 1, "missing.npz: does not exist"),
         (["file"], 1, "file: cannot be made"),
         (["--format=onnx", "file"], 1, "file: exists already"),
-        (["--format=litert", "--weights=paper.npz", "out"], 1, "LSTM"),
     ],
 )
 def test_what_is_wrong_is_said(
@@ -432,17 +422,3 @@ def test_onnx_runtime(source: str, paper: Path, music: np.ndarray, tmp_path: Pat
     np.testing.assert_allclose(outputs["frame_times"][1, :2], [0.0, 0.032], atol=1e-7)
     for name in value:
         np.testing.assert_allclose(outputs[name], value[name], rtol=0, atol=1e-4)
-
-
-def test_litert(music: np.ndarray, tmp_path: Path) -> None:
-    # Without an LSTM.
-    weights = weights_file(tmp_path / "by_pitch.npz", preset("by_pitch"))
-    export_litert(tmp_path / "model.tflite", weights)
-    # Without TensorFlow's own kernels this interpreter would refuse what is not built in.
-    interpreter = tf.lite.Interpreter(str(tmp_path / "model.tflite"))
-    window = np.resize(music, 640 * 512)
-    outputs = interpreter.get_signature_runner("serving_default")(waveform=window[None])
-    config, model = load_transcriber(weights)
-    for name, value in keras_backend(config, model)(window[None]).items():
-        if name != "spectrogram":
-            np.testing.assert_allclose(outputs[name], value, rtol=0, atol=1e-4)

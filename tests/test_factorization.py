@@ -13,9 +13,9 @@ from tfamt.layers.normalization import BatchNormalization
 from tfamt.model import build_transcriber
 
 WHOLE = replace(
-    Config(), "model", channels=(4, 8), features=1, context_units=6, reconstruction=False
+    Config(), "model", channels=(4, 8), feature_maps=1, context_units=6, reconstruction=False
 )
-RANKS = {"ranks": (0, 3), "context_rank": 7, "recurrent_rank": 2}
+RANKS = {"conv_ranks": (0, 3), "context_rank": 7, "recurrent_rank": 2}
 NARROW = replace(WHOLE, "model", **RANKS)
 KERNELS = ["down1_conv0", "down1_conv1", "up1_conv0", "up1_conv1", "up1_skip"]
 
@@ -132,18 +132,20 @@ def test_what_is_no_product_stays(heard: list[np.ndarray]) -> None:
     }
 
 
-def test_a_context_of_convolutions_is_left_alone(heard: list[np.ndarray]) -> None:
-    config = replace(WHOLE, "model", context="conv")
+def test_a_model_without_temporal_context_keeps_its_other_kernels(heard: list[np.ndarray]) -> None:
+    config = replace(WHOLE, "model", temporal_context="none")
     model = transcriber_of(config)
     before = arrays_of(model)
-    after = factorized(before, model, transcriber_of(replace(config, "model", ranks=(0, 3))), heard)
+    after = factorized(
+        before, model, transcriber_of(replace(config, "model", conv_ranks=(0, 3))), heard
+    )
     changed = {name for name in before if after[name] is not before[name]}
     assert changed == {f"transcriber/unet1_{name}/kernel" for name in KERNELS}
 
 
 def test_a_product_that_would_be_more_to_multiply_is_none() -> None:
     # 9 * 4 * 4 = 144 for the skip between levels, 3 * 6 * (4 + 4) of rank 6: not less.
-    config = replace(WHOLE, "model", ranks=(0, 6))
+    config = replace(WHOLE, "model", conv_ranks=(0, 6))
     names = [
         layer.name for layer in transcriber_of(config).layers if layer.name.endswith("_frames")
     ]
@@ -158,12 +160,12 @@ def test_a_product_that_would_be_more_to_multiply_is_none() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"ranks": (0, -1)}, "model_ranks must be 0 or more"),
-        ({"ranks": (0, 0, 0)}, "at most the 2 levels"),
+        ({"conv_ranks": (0, -1)}, "model_conv_ranks must be 0 or more"),
+        ({"conv_ranks": (0, 0, 0)}, "at most the 2 levels"),
         ({"context_rank": -1}, "model_context_rank must be 0 or more"),
         ({"context_rank": 48}, "model_context_rank must be below 48"),
         ({"recurrent_rank": 6}, "model_recurrent_rank must be below 6"),
-        ({"context": "none", "recurrent_rank": 2}, "needs model_context=bilstm"),
+        ({"temporal_context": "none", "recurrent_rank": 2}, "needs model_temporal_context=bilstm"),
     ],
 )
 def test_wrong_ranks_are_refused(changes: dict[str, object], message: str) -> None:

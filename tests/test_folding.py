@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfamt.config import Config, replace
-from tfamt.folding import without_norms
+from tfamt.config import HEADS, Config, replace
+from tfamt.folding import fold_batch_norm
 from tfamt.layers.normalization import BatchNormalization
 from tfamt.model import build_model
 from tfamt.presets import preset
@@ -22,7 +22,7 @@ def transcriber(config: Config) -> keras.Model:
     model = build_model(config).get_layer("transcriber")
     rng = np.random.default_rng(0)
     for layer in model.layers:
-        if layer.name.removesuffix("_by_pitch") in config.model.heads and layer.weights:
+        if layer.name in config.model.heads and layer.weights:
             kernel, bias = layer.get_weights()
             layer.set_weights([rng.normal(0.0, 0.3, kernel.shape), np.zeros_like(bias)])
         if isinstance(layer, BatchNormalization):
@@ -34,21 +34,14 @@ def transcriber(config: Config) -> keras.Model:
     return model
 
 
-def by_frame() -> Config:
-    return replace(preset("tiny"), "model", features=2, full_skip=True, reconstruction=False)
+PLAIN = replace(preset("tiny"), "model", feature_maps=2, top_skip=True, reconstruction=False)
+REFINED = replace(PLAIN, "model", heads=HEADS, refinement=6, refinement_partials=2)
 
 
-def by_pitch() -> Config:
-    config = replace(preset("tiny"), "spectrogram", kind="cqt", bins=176)
-    return replace(
-        config, "model", heads_by="pitch", context="conv", dilations=(2, 4), reconstruction=False
-    )
-
-
-@pytest.mark.parametrize("config", [by_frame(), by_pitch()], ids=["by frame", "by pitch"])
+@pytest.mark.parametrize("config", [PLAIN, REFINED], ids=["plain", "refined"])
 def test_outputs_stay_and_norms_go(config: Config) -> None:
     model = transcriber(config)
-    folded = without_norms(model)
+    folded = fold_batch_norm(model)
     spectrogram = np.random.default_rng(1).random((2, 40, config.spectrogram.bins), np.float32)
     ours, plain = folded(spectrogram, training=False), model(spectrogram, training=False)
     assert list(ours) == list(plain)
@@ -64,7 +57,7 @@ def test_outputs_stay_and_norms_go(config: Config) -> None:
     assert [layer.name for layer in folded.layers] == [
         layer.name
         for layer in model.layers
-        if layer.name not in norms and not re.fullmatch("dilated[0-9]+_add", layer.name)
+        if layer.name not in norms and not re.fullmatch("refine[0-9]+_add", layer.name)
     ]
 
 
@@ -75,6 +68,6 @@ def test_by_hand() -> None:
     model.get_layer("c").set_weights([np.array([[[[3.0]]]]), np.array([1.0])])
     # gamma, beta, mean, variance: the slope is 4 / sqrt(3.75 + 0.25) = 2.
     model.get_layer("c_norm").set_weights([np.array([v]) for v in (4.0, 5.0, 7.0, 3.75)])
-    kernel, bias = without_norms(model).get_layer("c").get_weights()
+    kernel, bias = fold_batch_norm(model).get_layer("c").get_weights()
     assert kernel.item() == pytest.approx(6.0)
     assert bias.item() == pytest.approx(-7.0)

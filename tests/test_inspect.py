@@ -29,7 +29,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_wav(piece(3), folder / "piece.wav")
     for name, reconstruction in (("with", True), ("without", False)):
         keras.utils.set_random_seed(5)
-        config = replace(preset("tiny"), "model", reconstruction=reconstruction, context="none")
+        config = replace(
+            preset("tiny"), "model", reconstruction=reconstruction, temporal_context="none"
+        )
         model = build_model(config)
         weights = {key: value.numpy() for key, value in named_weights(model).items()}
         (folder / name).mkdir()

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from pipelines.integrity import bad_records, leave_out_damaged, readable
 from pipelines.records import FOOTER_BYTES, HEADER_BYTES, SEGMENT_SAMPLES
-from pipelines.windows import Stored, evaluation_batches, load_index
+from pipelines.windows import Stored, load_index
 from tests.processes import command
+from tests.small_data import every_window
 from tests.test_windows import _recording, write_prepared
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
@@ -164,7 +165,7 @@ def test_damage_after_the_check_is_one_line(whole: Path, tmp_path: Path) -> None
     # Before the first batch: the pipeline reads ahead, and may hold a small data set whole after it.
     for item in stored:
         Path(item.shard).write_bytes(bytes(item.size))
-    batches = evaluation_batches(stored, num_frames=640, batch_size=1, grid=FrameGrid(16_000, 512))
+    batches = every_window(stored, 640, FrameGrid(16_000, 512)).batch(1)
     with pytest.raises(InputError, match="the prepared data cannot be read any more") as caught:
         list(readable(batches))
     assert "\n" not in str(caught.value)

@@ -11,14 +11,14 @@ from pipelines.training_input import training_input
 from pipelines.windows import load_index
 from tests.test_windows import write_prepared
 from tfamt.config import Config, SpectrogramConfig, TrainingConfig, replace
-from tfamt.layers.scaling import LevelScaling
+from tfamt.layers.scaling import LoudnessScaling
 from tfamt.level import FORGOTTEN_DB, Leveller, gain_of, levelled, loudness
 from tfamt.notes import Notes
 from tfamt.presets import preset
 from tfamt.serving_graph import levelled as levelled_graph
 from tfamt.windows import window_cutter
 
-LEVELLED = SpectrogramConfig(kind="cqt", bins=176, low_hz=27.5, scaling="level")
+LEVELLED = SpectrogramConfig(kind="cqt", bins=176, low_hz=27.5, scaling="loudness")
 
 
 def constant(*parts: tuple[int, float]) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_windows_keep_their_loudness_beside_each_other() -> None:
 
 
 def test_recordings_of_any_level_are_cut_into_the_same_windows() -> None:
-    config = replace(preset("tiny"), "spectrogram", scaling="level")
+    config = replace(preset("tiny"), "spectrogram", scaling="loudness")
     sound = np.random.default_rng(0).normal(0, 0.1, 200_000).astype(np.float32)
     sound[:80_000] *= 0.25
 
@@ -68,12 +68,12 @@ def test_recordings_of_any_level_are_cut_into_the_same_windows() -> None:
 
 
 def test_scaling_is_the_same_in_every_window() -> None:
-    layer = LevelScaling(range_db=60.0, power=False, loud=2.0)
+    layer = LoudnessScaling(range_db=60.0, power=False, loud=2.0)
     window = np.array([[[2.0, 0.2, 0.002, 1e-9, 20.0]]], np.float32)
     expected = [[[1.0, 2 / 3, 0.0, 0.0, 4 / 3]]]
     np.testing.assert_allclose(layer(window), expected, atol=1e-6)
     np.testing.assert_allclose(layer(window[..., :3]), [[[1.0, 2 / 3, 0.0]]], atol=1e-6)
-    power = LevelScaling(range_db=60.0, loud=2.0)(window)
+    power = LoudnessScaling(range_db=60.0, loud=2.0)(window)
     np.testing.assert_allclose(power, [[[1.0, 5 / 6, 0.5, 0.0, 7 / 6]]], atol=1e-6)
 
 

@@ -12,12 +12,12 @@ from tfamt.decoding import NoteDecoder, decode
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
 from tfamt.notes import NUM_PITCHES, Notes
-from tfamt.offsets import chances_to_sound, frames_until_faded, likeliest_ends
+from tfamt.offsets import expected_score_offsets, frames_until_faded, release_probabilities
 from tfamt.pianoroll import notes_to_rolls
 
 GRID = FrameGrid(16000, 512)
 FRAME = 0.032
-LIKELIEST = DecodingConfig(method="onsets", onset_threshold=0.4, offsets="likeliest")
+LIKELIEST = DecodingConfig(method="onsets", onset_threshold=0.4, offsets="expected_score")
 
 
 def column(*values: float) -> np.ndarray:
@@ -25,13 +25,13 @@ def column(*values: float) -> np.ndarray:
 
 
 def end_of(pianoroll: np.ndarray, offset: np.ndarray, threshold: float, lead: float) -> float:
-    sounds = chances_to_sound(pianoroll, threshold)
+    sounds = release_probabilities(pianoroll, threshold)
     heard = np.stack([sounds, offset.astype(np.float64)], axis=-1)
-    return float(likeliest_ends([heard], np.array([lead]), FRAME)[0])
+    return float(expected_score_offsets([heard], np.array([lead]), FRAME)[0])
 
 
 def faded_after(pianoroll: np.ndarray) -> int | None:
-    return frames_until_faded(chances_to_sound(pianoroll, 0.5))
+    return frames_until_faded(release_probabilities(pianoroll, 0.5))
 
 
 def test_a_clean_fall_is_the_end() -> None:
@@ -65,7 +65,7 @@ def test_the_threshold_is_where_chances_are_even() -> None:
 
 
 def by_hand(pianoroll: np.ndarray, offset: np.ndarray, threshold: float, lead: float) -> float:
-    """`likeliest_ends` for one note in plain Python."""
+    """`expected_score_offsets` for one note in plain Python."""
     odds = [float(p) / (1.0 - float(p)) / (threshold / (1.0 - threshold)) for p in pianoroll]
     held = [odd / (1.0 + odd) for odd in odds]
     peak = max(range(min(3, len(held))), key=lambda i: (held[i], -i))
@@ -97,10 +97,10 @@ def test_against_plain_loops() -> None:
         offset = (random.random(length) ** 8 + 1e-3).astype(np.float32)
         lead = float(random.uniform(0.5, 1.5))
         threshold = float(random.uniform(0.1, 0.9))
-        heard.append(np.stack([chances_to_sound(pianoroll, threshold), offset], axis=-1))
+        heard.append(np.stack([release_probabilities(pianoroll, threshold), offset], axis=-1))
         leads.append(lead)
         expected.append(by_hand(pianoroll, offset, threshold, lead))
-    np.testing.assert_array_equal(likeliest_ends(heard, np.array(leads), FRAME), expected)
+    np.testing.assert_array_equal(expected_score_offsets(heard, np.array(leads), FRAME), expected)
 
 
 def test_a_note_has_faded_when_nobody_holds_it_or_a_second_after_its_fall() -> None:
@@ -156,6 +156,6 @@ def test_a_note_is_told_within_the_lag() -> None:
 
 def test_what_it_needs_is_checked() -> None:
     with pytest.raises(InputError, match="needs decoding_method=onsets"):
-        DecodingConfig(method="edges", offsets="likeliest")
+        DecodingConfig(method="edges", offsets="expected_score")
     with pytest.raises(InputError, match="needs a model with an offset head"):
         Config(model=ModelConfig(heads=("pianoroll", "onset")), decoding=LIKELIEST)

@@ -97,13 +97,6 @@ def test_inference_takes_what_the_processor_has(
         precision.inference_precision("half")
 
 
-def test_openvino_has_no_choice() -> None:
-    assert precision.backend_precision("openvino", "auto") == "float32"
-    assert precision.backend_precision("tensorflow", "auto") == "auto"
-    with pytest.raises(InputError, match="computes in float32 only. Received: 'mixed_bfloat16'"):
-        Transcriber.load(backend="openvino", precision="mixed_bfloat16")
-
-
 def test_the_faster_precision_hears_the_same_music(root: Path) -> None:
     if precision.inference_precision("auto") == "float32":
         pytest.skip("this processor does not multiply bfloat16")

@@ -23,9 +23,10 @@ from pipelines.plan import plan_shards
 from pipelines.recordings import DataSet, Recording, Source
 from pipelines.records import SEGMENT_SAMPLES
 from pipelines.shards import polyphony_of
-from pipelines.windows import evaluation_batches, load_index
+from pipelines.windows import load_index
 from tests.conftest import ROOT
 from tests.processes import command
+from tests.small_data import every_window
 from tfamt.frames import FrameGrid
 from tfamt.notes import Notes
 from tfamt.pianoroll import notes_to_rolls
@@ -95,7 +96,7 @@ def test_windows_hold_the_samples_and_notes_of_the_recordings(prepared: Path) ->
     assert sorted(item.entry.recording for item in stored) == ["train_b", "train_c", "train_long"]
     windows = {
         (stored[int(r)].entry.recording, int(s)): {key: batch[key][i].numpy() for key in batch}
-        for batch in evaluation_batches(stored, num_frames=640, batch_size=1, grid=grid)
+        for batch in every_window(stored, 640, grid).batch(1)
         for i, (r, s) in enumerate(zip(batch["recording"], batch["start"], strict=True))
     }
     for name in ("long", "b", "c"):

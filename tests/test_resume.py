@@ -23,7 +23,7 @@ from tfamt.notes import Notes
 STEPS = 40
 FLAGS = [
     *("--preset=tiny", "--model_channels=4", "--nomodel_reconstruction"),
-    *("--model_context=none", "--nomodel_second_pass", "--training_batch_size=2"),
+    *("--model_temporal_context=none", "--nomodel_second_pass", "--training_batch_size=2"),
     *("--training_window_frames=32", f"--training_steps={STEPS}", "--training_ema=0.9"),
     *("--augment_gain_db=6", "--report_steps=3", "--checkpoint_seconds=0"),
 ]

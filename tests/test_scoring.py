@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scoring")
     prepare_small(folder)
     keras.utils.set_random_seed(1)
-    config = replace(preset("tiny"), "model", context="none")
+    config = replace(preset("tiny"), "model", temporal_context="none")
     model = build_model(config)
     (folder / "run").mkdir()
     weights = {name: value.numpy() for name, value in named_weights(model).items()}
@@ -87,7 +87,7 @@ def test_the_second_pass_has_no_onsets_to_decode_by() -> None:
         Config(model=ModelConfig(heads=("pianoroll", "onset", "offset"))),
         "decoding",
         method="onsets",
-        offsets="likeliest",
+        offsets="expected_score",
     )
     rolls = notes_to_rolls(notes, 140, GRID)
     heard = heard_of(notes, **rolls, pianoroll_second_pass=rolls["pianoroll"])
@@ -263,13 +263,13 @@ def test_compress_command(place: Path, root: Path) -> None:
     arguments = [
         f"--run={place}/run",
         f"--data={place}/data",
-        "--model_ranks=0,3",
+        "--model_conv_ranks=0,3",
         f"--output_weights={small}",
     ]
     done = run("compress", *arguments, "--batches=2", root=root)
     assert (done.returncode, done.stderr) == (0, "")
     (config, before), (narrow, after) = load_weights(place / "run/weights.npz"), load_weights(small)
-    assert narrow == replace(config, "model", ranks=(0, 3))
+    assert narrow == replace(config, "model", conv_ranks=(0, 3))
     sizes = [
         sum(array.size for name, array in arrays.items() if name.startswith("transcriber/"))
         for arrays in (before, after)
@@ -292,8 +292,8 @@ def test_compress_command(place: Path, root: Path) -> None:
     cases = [
         (arguments, "small.npz: exists already"),
         (again, "small.npz: holds products already"),
-        ([*arguments[:2], "--model_ranks=0,20", again[-1]], "do not make the network smaller"),
-        ([*arguments[:2], "--model_ranks=1,1,1", again[-1]], "at most the 2 levels"),
+        ([*arguments[:2], "--model_conv_ranks=0,20", again[-1]], "do not make the network smaller"),
+        ([*arguments[:2], "--model_conv_ranks=1,1,1", again[-1]], "at most the 2 levels"),
         ([arguments[0], *arguments[2:3], again[-1]], "--data is missing"),
         (arguments[:3], "--output_weights is missing"),
     ]

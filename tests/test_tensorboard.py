@@ -23,7 +23,12 @@ from tfamt.presets import preset
 from tfamt.tensorboard import feature_maps, picture, profiled, sound, write_config, write_excerpt
 
 SMALL = replace(
-    preset("tiny"), "model", channels=(4,), reconstruction_channels=(4,), context="none", features=2
+    preset("tiny"),
+    "model",
+    channels=(4,),
+    reconstruction_channels=(4,),
+    temporal_context="none",
+    feature_maps=2,
 )
 
 

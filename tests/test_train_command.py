@@ -23,7 +23,7 @@ def test_a_tiny_run_and_its_continuation(root: Path, tmp_path: Path) -> None:
     # The flagfile's paths are relative to the checkout; the run goes elsewhere.
     arguments = [
         f"--flagfile={root / 'configs' / 'tiny.flags'}", f"--run_dir={tmp_path}", "--training_batch_size=2",
-        "--model_context=none", "--report_steps=2", "--validate_steps=4",
+        "--model_temporal_context=none", "--report_steps=2", "--validate_steps=4",
     ]  # fmt: skip
     first = run(*arguments, "--training_steps=4", cwd=root)
     assert (first.returncode, first.stderr) == (0, "")

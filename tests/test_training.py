@@ -27,7 +27,7 @@ SMALL = replace(
     "model",
     channels=(4,),
     reconstruction_channels=(4,),
-    context="none",
+    temporal_context="none",
     second_pass=False,
 )
 TINY = replace(SMALL, "training", steps=6, batch_size=2, learning_rate=1e-2)

@@ -16,7 +16,6 @@ from tfamt.config import (
     DecodingConfig,
     InferenceConfig,
     ModelConfig,
-    SpectrogramConfig,
     replace,
 )
 from tfamt.model import build_model
@@ -32,11 +31,9 @@ def _blocks(waveform: np.ndarray, size: int) -> Iterator[np.ndarray]:
 def _model() -> tuple[Config, Backend]:
     config = Config(
         name="test",
-        spectrogram=SpectrogramConfig(scaling="peak"),
         model=ModelConfig(
             channels=(4, 8),
-            context="conv",
-            context_units=16,
+            temporal_context="none",
             heads=("pianoroll", "onset"),
             reconstruction=False,
         ),
@@ -186,7 +183,7 @@ def test_silence_has_no_notes(root) -> None:
 
 def test_a_recording_too_long_to_be_kept_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     transcriber = _transcriber()
-    levelled = replace(transcriber.config, "spectrogram", scaling="level")
+    levelled = replace(transcriber.config, "spectrogram", scaling="loudness")
     transcriber = Transcriber(levelled, transcriber._infer)
     waveform = _noise(50)
     kept = transcriber.transcribe(waveform, sample_rate=16000)

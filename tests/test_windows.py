@@ -16,12 +16,12 @@ from pipelines.records import SEGMENT_SAMPLES, Segment, decode, encode, index_of
 from pipelines.window_plan import training_plan
 from pipelines.windows import (
     Stored,
-    evaluation_batches,
     load_index,
     segments_touched,
     totals_of,
     training_batches,
 )
+from tests.small_data import every_window
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
 from tfamt.level import loudness
@@ -124,7 +124,7 @@ def test_training_windows_equal_numpy(prepared: Path, num_frames: int) -> None:
 def test_evaluation_windows_hold_every_recording_once(prepared: Path) -> None:
     stored = load_index(prepared, "train")
     audio: dict[int, list[np.ndarray]] = {}
-    for batch in evaluation_batches(stored, num_frames=640, batch_size=4, grid=GRID):
+    for batch in every_window(stored, 640, GRID).batch(4):
         for recording, waveform in zip(
             batch["recording"].numpy(), batch["waveform"].numpy(), strict=True
         ):

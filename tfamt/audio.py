@@ -1,8 +1,7 @@
 """Recordings of any kind as 16 kHz mono float32 samples, in bounded memory.
 
 Files are decoded by libsndfile (soundfile) and resampled by soxr in its HQ setting: pass band up to
-7.3 kHz of the 8 kHz there are, linear phase, no delay. Channels are averaged. Nothing here needs TensorFlow;
-`tfamt.audio_graph` does the same inside tf.data graphs.
+7.3 kHz of the 8 kHz there are, linear phase, no delay. Channels are averaged. Nothing here needs TensorFlow.
 """
 
 from __future__ import annotations

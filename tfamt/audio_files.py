@@ -44,7 +44,6 @@ class AudioInfo:
       num_frames: samples per channel, at `sample_rate`.
       format: "WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3" or "ARRAY".
       subtype: the coding of samples in libsndfile's words ("PCM_24"), or the dtype of an array.
-      literal_header: decoders that trust every word of the header read the file, too.
     """
 
     sample_rate: int
@@ -52,7 +51,6 @@ class AudioInfo:
     num_frames: int
     format: str
     subtype: str
-    literal_header: bool = True
 
     @property
     def duration(self) -> float:
@@ -128,7 +126,7 @@ def open_file(
                 path=name,
                 fix=f"Supported are {_KINDS} files; convert others first.",
             ) from error
-        yield file, _file_info(file, name, checked.plain), name
+        yield file, _file_info(file, name), name
 
 
 def _open_regular(path: str | os.PathLike[str]) -> BinaryIO:
@@ -154,7 +152,7 @@ def _map(file: BinaryIO, stack: contextlib.ExitStack) -> audio_headers.Bytes:
     return stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def _file_info(file: soundfile.SoundFile, name: str, literal_header: bool) -> AudioInfo:
+def _file_info(file: soundfile.SoundFile, name: str) -> AudioInfo:
     if file.format not in _FORMATS:
         raise InputError(
             f"is {file.format} audio, which is not supported",
@@ -163,7 +161,7 @@ def _file_info(file: soundfile.SoundFile, name: str, literal_header: bool) -> Au
         )
     rate = checked_rate(file.samplerate, name)
     require_samples(file.frames, name)
-    return AudioInfo(rate, file.channels, file.frames, file.format, file.subtype, literal_header)
+    return AudioInfo(rate, file.channels, file.frames, file.format, file.subtype)
 
 
 def file_chunks(audio: File) -> Iterator[Waveform]:

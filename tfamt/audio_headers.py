@@ -70,11 +70,9 @@ class Checked:
 
     Attributes:
       mended: what to read instead of the file, or None if the file itself can be read.
-      plain: a decoder that takes the header literally, such as tensorflow-io, reads the file as well.
     """
 
     mended: Spliced | None = None
-    plain: bool = True
 
 
 def check(data: Bytes, path: str) -> Checked:
@@ -105,7 +103,7 @@ def check(data: Bytes, path: str) -> Checked:
 
 
 def _check_wav(data: Bytes, path: str) -> Checked:
-    position, data_size, frame_bytes, packed = 12, None, 1, False
+    position, data_size, frame_bytes = 12, None, 1
     while position + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, position)
         position += 8
@@ -114,8 +112,7 @@ def _check_wav(data: Bytes, path: str) -> Checked:
         if name == b"ds64" and len(data) >= position + 16:
             (data_size,) = struct.unpack_from("<Q", data, position + 8)
         if name == b"fmt " and len(data) >= position + 16:
-            _, channels, _, _, frame_bytes, bits = struct.unpack_from("<HHIIHH", data, position)
-            packed = 8 * frame_bytes == channels * bits
+            (frame_bytes,) = struct.unpack_from("<H", data, position + 12)
         position += size + size % 2
     else:
         return Checked()
@@ -124,15 +121,14 @@ def _check_wav(data: Bytes, path: str) -> Checked:
     claimed = size if data_size is None else data_size
     (riff_size,) = struct.unpack_from("<I", data, 4)
     if data_size is None and _is_unknown_size(claimed, riff_size, position, available):
-        return Checked(_with_data_size(data, path, position, available, frame_bytes), plain=False)
+        return Checked(_with_data_size(data, path, position, available, frame_bytes))
     if (claimed - available) // frame_bytes >= 1:
         raise InputError(
             f"is truncated: its header announces {claimed:,} bytes of audio, {available:,} are there",
             path=path,
             fix=_COPY_AGAIN,
         )
-    # tensorflow-io reports "EOF reached" at the padding byte after an odd number of bytes.
-    return Checked(plain=packed and claimed % 2 == 0 and data_size is None)
+    return Checked()
 
 
 def _is_unknown_size(claimed: int, riff_size: int, start: int, available: int) -> bool:
@@ -244,7 +240,7 @@ def _check_mp3(data: Bytes, path: str, start: int, first: _MpegFrame) -> Checked
     if (tag[:4] in (b"Xing", b"Info") and tag[7:8] and tag[7] & 1) or b"VBRI" in head[36:40]:
         return Checked()
     count = _count_mpeg_frames(data, start, first)
-    return Checked(Spliced(_info_frame(first, count), data, start), plain=False)
+    return Checked(Spliced(_info_frame(first, count), data, start))
 
 
 def _count_mpeg_frames(data: Bytes, position: int, first: _MpegFrame) -> int:

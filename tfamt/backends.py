@@ -1,14 +1,13 @@
 """What can run a network: the one thing that transcription asks of it.
 
 A backend takes windows of waveform and gives what the network says about them. `tfamt.transcription` cuts the windows
-and decodes the notes, the same for all backends: this process (`BACKENDS`), a server (`tfamt.serving_client`).
+and decodes the notes, the same for all backends: this process (`keras_backend`), a server (`tfamt.serving_client`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfamt.config import Config
-from tfamt.errors import InputError
 from tfamt.loggers import quiet_native
 
 if TYPE_CHECKING:
@@ -33,8 +31,8 @@ backend can tell.
 """
 
 
-AT_ONCE = 4
-"""How many windows of a recording are heard at the same time, where there are cores for them."""
+CONCURRENT_WINDOWS = 4
+"""Windows of one recording that run at the same time, where the cores allow it."""
 
 
 def share_cores(recordings: int = 1) -> None:
@@ -48,12 +46,12 @@ def share_cores(recordings: int = 1) -> None:
     # TensorFlow takes seconds to load.
     import tensorflow as tf
 
-    share = max((os.cpu_count() or 1) // (recordings * AT_ONCE), 1)
+    share = max((os.cpu_count() or 1) // (recordings * CONCURRENT_WINDOWS), 1)
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(share)
 
 
-def _taking_turns(backend: Backend) -> Backend:
+def _limit_concurrency(backend: Backend) -> Backend:
     """The same, for any number of threads: as many as there are cores are in it, the others wait without memory."""
     places = threading.BoundedSemaphore(os.cpu_count() or 1)
 
@@ -79,10 +77,10 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
     import tensorflow as tf
 
     from tfamt.model import build_frontend
-    from tfamt.serving_graph import frozen
+    from tfamt.serving_graph import freeze
 
     frontend = build_frontend(config.spectrogram)
-    network = model if in_training else fast_here(model)
+    network = model if in_training else optimize_for_inference(model)
     samples = config.window_samples
     together = bool(tf.config.list_physical_devices("GPU"))
 
@@ -91,13 +89,13 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
         input_signature=[tf.TensorSpec([None if together else 1, samples], tf.float32)],
         autograph=False,
     )
-    def hear(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+    def run_model(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         spectrogram = frontend(waveform)
         return {"spectrogram": spectrogram, **network(spectrogram, training=False)}
 
     # oneDNN lays out constant weights as its kernels like them, once; variables it takes as they lie. Without AVX-512
     # its convolutions then take two to three times as long, and so do all of the same shape after them in the process.
-    infer = hear if in_training else frozen(hear)
+    infer = run_model if in_training else freeze(run_model)
     if not in_training:
         # Compiles what would be compiled with the first window.
         with quiet_native():
@@ -108,66 +106,16 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
         outputs = [infer(tf.constant(batch)) for batch in batches]
         return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
 
-    return _taking_turns(backend)
+    return _limit_concurrency(backend)
 
 
-def fast_here(model: keras.Model) -> keras.Model:
+def optimize_for_inference(model: keras.Model) -> keras.Model:
     """What `model` does at inference, in less time, for this process only: its recurrence is compiled by XLA."""
-    from tfamt.folding import without_norms
+    from tfamt.folding import fold_batch_norm
     from tfamt.layers.lstm import BidirectionalLSTM
 
-    fast = without_norms(model)
+    fast = fold_batch_norm(model)
     for layer in fast.layers:
         if isinstance(layer, BidirectionalLSTM):
             layer.compiled = True
     return fast
-
-
-def openvino_backend(config: Config, model: keras.Model) -> Backend:
-    """Runs a model in OpenVINO in this process, one window at a time; args as of `keras_backend`.
-
-    Raises:
-      InputError: OpenVINO is not installed.
-    """
-    try:
-        import openvino
-    except ImportError as error:
-        raise InputError(
-            "OpenVINO is not installed", fix="Install it: pip install 'tfamt[serving]'"
-        ) from error
-    from tfamt.serving_graph import save_frozen, waveform_function
-
-    # A free length: OpenVINO 2026.4.1 fails when it runs LSTMs of a fixed one.
-    function = waveform_function(config, model, with_spectrogram=True, whole=False)
-    core = openvino.Core()
-    with tempfile.TemporaryDirectory(prefix="tfamt-") as folder:
-        save_frozen(function, folder)
-        read = core.read_model(folder)
-    settings = {
-        # Its default on processors that advertise bfloat16 is to use it.
-        "INFERENCE_PRECISION_HINT": "f32",
-        # For recordings side by side, instead of all cores for one window.
-        "PERFORMANCE_HINT": "THROUGHPUT",
-    }
-    compiled = core.compile_model(read, "CPU", settings)
-    names = {*config.model.heads, "spectrogram"}
-    ports = {name: port for port in compiled.outputs for name in names & port.names}
-    # A request is for one thread at a time; several recordings may be under way.
-    requests = threading.local()
-
-    def backend(waveform: Array) -> dict[str, Array]:
-        if not hasattr(requests, "own"):
-            requests.own = compiled.create_infer_request()
-        outputs = [requests.own.infer([row[None]]) for row in waveform]
-        return {
-            name: np.concatenate([each[port] for each in outputs]) for name, port in ports.items()
-        }
-
-    # Threads that are the first to look at arrays of OpenVINO at the same moment wait for each other for ever
-    # (2026.4.1: its binding asks for the interpreter's lock while it initialises itself).
-    backend(np.zeros([1, config.window_samples], np.float32))
-    return _taking_turns(backend)
-
-
-BACKENDS = {"tensorflow": keras_backend, "openvino": openvino_backend}
-"""What runs a model in this process, by the name of --backend."""

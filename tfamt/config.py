@@ -14,8 +14,8 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any
 
+from tfamt.config_migration import migrate
 from tfamt.errors import InputError
-from tfamt.notes import NUM_PITCHES
 
 HEADS = ("pianoroll", "onset", "offset", "velocity")
 
@@ -33,11 +33,9 @@ class SpectrogramConfig:
       low_hz: lowest frequency; the first CQT bin.
       high_hz: highest frequency (mel).
       bins_per_octave: CQT only.
-      filter_scale: CQT only: length of the kernels, 1 for true constant Q; less is sharper in time.
-      scaling: "minmax": log(x + 1e-5), then min-max over the window (the paper's "imagewise"); "peak": decibels
-        below the window's loudest bin, `range_db` of them; "level": decibels below what is loud in a recording, once it
-        has been brought to one loudness (`tfamt.level`).
-      range_db: dynamic range that "peak" and "level" keep, in dB.
+      scaling: "minmax": log(x + 1e-5), then min-max over the window (the paper's "imagewise"); "loudness": decibels
+        below a fixed reference, after the recording has been normalized to one loudness (`tfamt.level`).
+      range_db: dynamic range that "loudness" keeps, in dB.
     """
 
     kind: str = "mel"
@@ -48,20 +46,18 @@ class SpectrogramConfig:
     low_hz: float = 30.0
     high_hz: float = 8000.0
     bins_per_octave: int = 24
-    filter_scale: float = 1.0
     scaling: str = "minmax"
     range_db: float = 80.0
 
     def __post_init__(self) -> None:
         _one_of("spectrogram_kind", self.kind, ("mel", "cqt"))
-        _one_of("spectrogram_scaling", self.scaling, ("minmax", "peak", "level"))
+        _one_of("spectrogram_scaling", self.scaling, ("minmax", "loudness"))
         for name in (
             "sample_rate",
             "hop",
             "bins",
             "window",
             "bins_per_octave",
-            "filter_scale",
             "range_db",
         ):
             _positive(f"spectrogram_{name}", getattr(self, name))
@@ -78,9 +74,9 @@ class SpectrogramConfig:
             )
 
     @property
-    def levelled(self) -> bool:
-        """Whether waveforms have to be brought to their recording's loudness first (`tfamt.level`)."""
-        return self.scaling == "level"
+    def normalizes_loudness(self) -> bool:
+        """Return whether waveforms are normalized to their recording's loudness first (`tfamt.level`)."""
+        return self.scaling == "loudness"
 
 
 @dataclass(frozen=True)
@@ -88,106 +84,75 @@ class ModelConfig:
     """The two U-nets and what stands around them.
 
     Attributes:
-      harmonics: multiples of each pitch's frequency whose bins U-net 1 sees as channels of that pitch; none in the
-        paper, where it sees the spectrogram as it is. Needs a CQT.
-      full_skip: whether U-net 1 and 2 also join the first level's output before it is halved; not so in the paper.
+      top_skip: whether U-net 1 and 2 also join the first level's output before it is halved; not so in the paper.
       channels: filters of U-net 1 by level; their number is its depth.
-      ranks: by level of U-net 1, from the top: its 3x3 kernels are products of one along the frames, into so many
+      conv_ranks: by level of U-net 1, from the top: its 3x3 kernels are products of one along the frames, into so many
         channels, and one along the bins, where that is less to multiply; 0, or none named: they are whole (paper).
-      features: channels of U-net 1's output (1 in the paper: the feature map of its figures).
+      feature_maps: channels of U-net 1's output (1 in the paper: the feature map of its figures).
       feature_activation: "sigmoid" (paper) or "leaky_relu".
-      projection: width of a dense layer between U-net 1 and the time context; 0 leaves it out.
-      context: what looks along time behind U-net 1: "bilstm" (paper), "conv" or "none".
-      dilations: heads by pitch only: for each, a convolution along the frames of every pitch that looks so many frames
-        apart, for notes that outlast what U-net 1 sees at full resolution.
-      all_pitches: heads by pitch only: width of a view over all pitches at once, along the frames by the same
-        dilations, that is added to what is seen of each; 0 leaves it out.
-      context_units: LSTM units each way, or filters.
+      temporal_context: what follows U-net 1 along time: "bilstm" (paper) or "none".
+      context_units: units of the bidirectional LSTM, each way.
       context_rank: the input kernel of the LSTM is the product of one with so many columns, for both ways, and one for
         each; 0: it is whole (paper).
       recurrent_rank: the recurrent kernel of the LSTM is such a product, of each way by itself; 0: it is whole (paper).
       heads: which outputs, of pianoroll, onset, offset, velocity; pianoroll is always one.
-      heads_by: "frame": dense layers from all bins of a frame to all pitches (paper); "pitch": one small convolutional
-        network for every pitch, over the bins at that pitch; needs a CQT with 88 times a whole number of bins.
       refinement: width of a small network, the same for every key, that corrects what the heads say by what they say of
-        keys an octave or a twelfth away, and of the second around; 0 leaves it out (paper). For heads by frame.
+        keys an octave or a twelfth away, and of the second around; 0 leaves it out (paper).
       refinement_partials: how many partials of each key the refinement sees in the spectrogram, beside the heads.
       refinement_features: how many features of each key the refinement sees in the time context, beside the heads.
       reconstruction: whether U-net 2 turns the outputs back into the spectrogram.
       reconstruction_channels: filters of U-net 2 by level.
-      reconstruction_units: LSTM units each way (or filters) in front of U-net 2.
-      reconstruction_inputs: which heads U-net 2 sees; the paper has the piano roll alone.
+      reconstruction_units: LSTM units each way in front of U-net 2.
       second_pass: whether the reconstruction is transcribed again.
     """
 
-    harmonics: tuple[float, ...] = ()
-    full_skip: bool = False
+    top_skip: bool = False
     channels: tuple[int, ...] = (16, 32, 64, 128)
-    ranks: tuple[int, ...] = ()
-    features: int = 1
+    conv_ranks: tuple[int, ...] = ()
+    feature_maps: int = 1
     feature_activation: str = "sigmoid"
-    projection: int = 0
-    context: str = "bilstm"
-    dilations: tuple[int, ...] = ()
-    all_pitches: int = 0
+    temporal_context: str = "bilstm"
     context_units: int = 229
     context_rank: int = 0
     recurrent_rank: int = 0
     heads: tuple[str, ...] = ("pianoroll",)
-    heads_by: str = "frame"
     refinement: int = 0
     refinement_partials: int = 0
     refinement_features: int = 0
     reconstruction: bool = True
     reconstruction_channels: tuple[int, ...] = (16, 32, 64, 128)
     reconstruction_units: int = 229
-    reconstruction_inputs: tuple[str, ...] = ("pianoroll",)
     second_pass: bool = True
 
     def __post_init__(self) -> None:
-        _one_of("model_context", self.context, ("bilstm", "conv", "none"))
-        _one_of("model_heads_by", self.heads_by, ("frame", "pitch"))
+        _one_of("model_temporal_context", self.temporal_context, ("bilstm", "none"))
         _one_of("model_feature_activation", self.feature_activation, ("sigmoid", "leaky_relu"))
         for name in ("channels", "reconstruction_channels"):
             if not getattr(self, name):
                 raise InputError(f"model_{name} must name at least one level. Received: ()")
             for channels in getattr(self, name):
                 _positive(f"model_{name}", channels)
-        for name in ("features", "context_units", "reconstruction_units"):
+        for name in ("feature_maps", "context_units", "reconstruction_units"):
             _positive(f"model_{name}", getattr(self, name))
         seen = ("refinement_partials", "refinement_features")
         narrow = ("context_rank", "recurrent_rank")
-        for name in ("projection", *narrow, "all_pitches", "refinement", *seen):
+        for name in (*narrow, "refinement", *seen):
             if getattr(self, name) < 0:
                 raise InputError(f"model_{name} must be 0 or more. Received: {getattr(self, name)}")
-        if min(self.ranks, default=0) < 0 or len(self.ranks) > len(self.channels):
+        if min(self.conv_ranks, default=0) < 0 or len(self.conv_ranks) > len(self.channels):
             raise InputError(
-                f"model_ranks must be 0 or more, for at most the {len(self.channels)} levels of model_channels. "
-                f"Received: {self.ranks}"
+                f"model_conv_ranks must be 0 or more, for at most the {len(self.channels)} levels of model_channels. "
+                f"Received: {self.conv_ranks}"
             )
         self._check_narrow()
-        for dilation in self.dilations:
-            _positive("model_dilations", dilation)
-        if (self.dilations or self.all_pitches) and self.heads_by != "pitch":
-            raise InputError("model_dilations and model_all_pitches need model_heads_by=pitch")
-        if self.refinement and self.heads_by != "frame":
-            raise InputError("model_refinement needs model_heads_by=frame")
         for name in seen:
             if getattr(self, name) and not self.refinement:
                 raise InputError(f"model_{name} needs model_refinement")
-        for harmonic in self.harmonics:
-            _positive("model_harmonics", harmonic)
         for head in self.heads:
             _one_of("model_heads", head, HEADS)
         if "pianoroll" not in self.heads or len(set(self.heads)) != len(self.heads):
             raise InputError(
                 f"model_heads must hold pianoroll, and each head once. Received: {self.heads}"
-            )
-        for head in self.reconstruction_inputs:
-            _one_of("model_reconstruction_inputs", head, self.heads)
-        if not self.reconstruction_inputs:
-            raise InputError(
-                "model_reconstruction_inputs must name at least one head. Received: ()"
             )
         if self.second_pass and not self.reconstruction:
             object.__setattr__(self, "second_pass", False)
@@ -199,10 +164,8 @@ class ModelConfig:
             ("recurrent_rank", self.context_units),
         ):
             rank = getattr(self, name)
-            if rank and (self.context != "bilstm" or self.heads_by != "frame"):
-                raise InputError(
-                    f"model_{name} needs model_context=bilstm and model_heads_by=frame"
-                )
+            if rank and self.temporal_context != "bilstm":
+                raise InputError(f"model_{name} needs model_temporal_context=bilstm")
             if rank >= limit:
                 raise InputError(f"model_{name} must be below {limit}. Received: {rank}")
 
@@ -235,8 +198,8 @@ class DecodingConfig:
       method: "edges" (paper: edges of the thresholded piano roll) or "onsets" (peaks of the onset roll).
       pianoroll_threshold: a frame sounds at this probability or above.
       onset_threshold: a peak of the onset roll opens a note at this probability or above.
-      offsets: "threshold": a note ends where the piano roll falls below its threshold; "likeliest": where that and the
-        offset roll make it most likely (`tfamt.offsets`; method "onsets" only).
+      offsets: "threshold": a note ends where the piano roll falls below its threshold; "expected_score": where piano
+        roll and offset roll promise the best score (`tfamt.offsets`; method "onsets" only).
       min_note_ms: shorter notes are dropped.
       min_gap_ms: two strokes of one key cannot follow each other faster; the stronger peak stays.
     """
@@ -250,9 +213,9 @@ class DecodingConfig:
 
     def __post_init__(self) -> None:
         _one_of("decoding_method", self.method, ("edges", "onsets"))
-        _one_of("decoding_offsets", self.offsets, ("threshold", "likeliest"))
-        if self.offsets == "likeliest" and self.method != "onsets":
-            raise InputError("decoding_offsets=likeliest needs decoding_method=onsets")
+        _one_of("decoding_offsets", self.offsets, ("threshold", "expected_score"))
+        if self.offsets == "expected_score" and self.method != "onsets":
+            raise InputError("decoding_offsets=expected_score needs decoding_method=onsets")
         for name in ("pianoroll_threshold", "onset_threshold"):
             if not 0 < getattr(self, name) < 1:
                 raise InputError(
@@ -363,16 +326,15 @@ class Config:
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
 
     def __post_init__(self) -> None:
-        self._check_bins_of_pitches()
         if self.decoding.method == "onsets" and "onset" not in self.model.heads:
             raise InputError(
                 "decoding_method=onsets needs a model with an onset head. "
                 f"Received: model_heads {self.model.heads}"
             )
 
-        if self.decoding.offsets == "likeliest" and "offset" not in self.model.heads:
+        if self.decoding.offsets == "expected_score" and "offset" not in self.model.heads:
             raise InputError(
-                "decoding_offsets=likeliest needs a model with an offset head. "
+                "decoding_offsets=expected_score needs a model with an offset head. "
                 f"Received: model_heads {self.model.heads}"
             )
 
@@ -380,29 +342,6 @@ class Config:
     def window_samples(self) -> int:
         """How many samples the network sees at once at inference."""
         return self.inference.window_frames * self.spectrogram.hop
-
-    def _check_bins_of_pitches(self) -> None:
-        """What looks at pitches one by one needs bins that belong to them."""
-        spectrogram, model = self.spectrogram, self.model
-        per_pitch, rest = divmod(spectrogram.bins_per_octave, 12)
-        received = (
-            f"Received: {spectrogram.kind} with {spectrogram.bins} bins, "
-            f"{spectrogram.bins_per_octave} per octave"
-        )
-        enough = rest == 0 and spectrogram.bins >= per_pitch * NUM_PITCHES
-        if model.harmonics and not (spectrogram.kind == "cqt" and enough):
-            raise InputError(
-                "model_harmonics needs a CQT with a multiple of 12 bins per octave that reaches over all 88 pitches. "
-                + received
-            )
-        columns = NUM_PITCHES if model.harmonics else spectrogram.bins
-        if model.heads_by == "pitch" and not (
-            spectrogram.kind == "cqt" and columns % NUM_PITCHES == 0
-        ):
-            raise InputError(
-                "model_heads_by=pitch needs a CQT with a multiple of 88 bins, or model_harmonics. "
-                + received
-            )
 
     def to_json(self) -> str:
         """The config as indented JSON."""
@@ -419,6 +358,8 @@ class Config:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise InputError(f"the config is not JSON ({error})") from error
+        if isinstance(data, dict):
+            data = migrate(data)
         result: Config = from_dict(cls, data, "config")
         return result
 

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from tfamt.config import DecodingConfig
 from tfamt.frames import FrameGrid
 from tfamt.notes import DEFAULT_VELOCITY, LOWEST_PITCH, NUM_PITCHES, Notes, Row
-from tfamt.offsets import TAIL_FRAMES, Column, chances_to_sound, frames_until_faded, likeliest_ends
+from tfamt.offsets import (
+    TAIL_FRAMES,
+    Column,
+    expected_score_offsets,
+    frames_until_faded,
+    release_probabilities,
+)
 
 Roll = NDArray[np.float32]
 Rolls = Mapping[str, Roll]
@@ -59,17 +65,17 @@ class NoteDecoder:
       key ends the note before it.
 
     In both a note ends where the piano roll falls below its threshold, and is given one frame later; or, with
-    `DecodingConfig.offsets` "likeliest", where it most likely does (`tfamt.offsets`), given when that is known.
+    `DecodingConfig.offsets` "expected_score", where it most likely does (`tfamt.offsets`), given when that is known.
     """
 
     def __init__(self, config: DecodingConfig, grid: FrameGrid):
         self.config = config
         self.grid = grid
-        self._likeliest = config.offsets == "likeliest"
+        self._by_expected_score = config.offsets == "expected_score"
         self._needed: tuple[str, ...] = ("pianoroll",)
         if config.method == "onsets":
             self._needed += ("onset",)
-        if self._likeliest:
+        if self._by_expected_score:
             self._needed += ("offset",)
         # Frame `_first` is the frame before the first that is still to be looked at.
         self._first = -1
@@ -83,7 +89,7 @@ class NoteDecoder:
     @property
     def lag_frames(self) -> int:
         """How many frames behind the end of a note, as the threshold sees it, may be needed to tell it."""
-        return TAIL_FRAMES + 1 if self._likeliest else GRACE_FRAMES
+        return TAIL_FRAMES + 1 if self._by_expected_score else GRACE_FRAMES
 
     def push(self, rolls: Rolls) -> list[Row]:
         """Takes the frames that follow and returns (onset, offset, pitch, velocity) rows of notes that ended."""
@@ -125,8 +131,8 @@ class NoteDecoder:
                 & (middle > onset[:-2])
                 & (middle >= onset[2:])
             )
-        if self._likeliest:
-            sounds = chances_to_sound(pianoroll, threshold)
+        if self._by_expected_score:
+            sounds = release_probabilities(pianoroll, threshold)
             self._ends = np.stack([sounds, self._rolls["offset"]], axis=-1)
         strokes = self._strokes(opens)
         for key in sorted(strokes.keys() | self._open.keys()):
@@ -181,7 +187,7 @@ class NoteDecoder:
         note = self._open.get(key)
         if note is None:
             return
-        if self._likeliest:
+        if self._by_expected_score:
             self._close_if_faded(key, note, begin, end)
             return
         begin = max(begin, note.frame - self._first)
@@ -225,10 +231,10 @@ class NoteDecoder:
             return []
         keys, notes, given = zip(*closed, strict=True)
         begin, end = np.array([note.position for note in notes]), np.array(given)
-        if self._likeliest:
+        if self._by_expected_score:
             first = np.array([note.frame + 1 for note in notes])
             heard = [note.heard for note in notes]
-            ends = first + likeliest_ends(heard, first - begin, self.grid.seconds(1.0))
+            ends = first + expected_score_offsets(heard, first - begin, self.grid.seconds(1.0))
             end = np.minimum(np.maximum(ends, begin + 1.0), end)
         onset, offset = self.grid.time_of(begin), self.grid.time_of(np.maximum(end, begin))
         kept = (offset - onset) * 1000.0 >= self.config.min_note_ms

@@ -113,7 +113,7 @@ def check_parity(config: Config, model: keras.Model, signatures: Mapping[str, An
             if signature in signatures:
                 outputs = signatures[signature](waveform=tf.constant(waveform))
                 largest = max(largest, compare(outputs, expected, f"{signature}, {name}"))
-        if config.spectrogram.levelled:
+        if config.spectrogram.normalizes_loudness:
             outputs = signatures["windows"](waveform=tf.constant(levelled(waveform)))
             largest = max(largest, compare(outputs, expected, f"windows, {name}"))
         files = tf.stack([tf.audio.encode_wav(row[:, None], rate) for row in waveform])
@@ -146,7 +146,7 @@ def python_outputs(config: Config, model: keras.Model, waveform: NDArray[np.floa
     """What the joint model says about recordings [batch, samples], computed operation by operation in Python."""
     from tfamt.model import build_frontend
 
-    if config.spectrogram.levelled:
+    if config.spectrogram.normalizes_loudness:
         waveform = levelled(waveform)
     spectrogram = build_frontend(config.spectrogram)(waveform)
     outputs = model(spectrogram, training=False)

@@ -1,13 +1,11 @@
-"""A model as one file for a runtime other than TensorFlow: ONNX Runtime or LiteRT, from waveform to rolls.
+"""Export a model to ONNX, from waveform to rolls.
 
-The front-end is inside. Where the spectrogram needs an FFT, which these runtimes lack, a product with the matrix of the
-Fourier transform stands for it.
+The front end is inside the file. Its Fourier transform is a matrix product, since `tf2onnx` cannot convert an FFT.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,36 +47,10 @@ def export_onnx(
       InputError: the weights cannot be used, the file cannot be written, the packages of the extra "serving" are
         missing, or the file gives something else than the model.
     """
-    return _export(output, weights, _to_onnx, run_onnx, overwrite)
-
-
-def export_litert(
-    output: str | os.PathLike[str],
-    weights: str | os.PathLike[str] | None = None,
-    *,
-    overwrite: bool = False,
-) -> Exported:
-    """Writes a LiteRT file of built-in operations: waveform [1, samples of a window] -> outputs of `serving_default`.
-
-    Args and errors are those of `export_onnx`; models with an LSTM are refused too.
-    """
-    return _export(output, weights, _to_litert, run_litert, overwrite)
-
-
-EXPORTERS = {"onnx": export_onnx, "litert": export_litert}
-
-
-def _export(
-    output: str | os.PathLike[str],
-    weights: str | os.PathLike[str] | None,
-    convert: Callable[[Config, Any], bytes],
-    runner: Callable[[bytes], Runner],
-    overwrite: bool,
-) -> Exported:
     check_target(output, overwrite=overwrite)
     config, model = load_model(weights or shipped_weights())
-    content = convert(config, model)
-    run = runner(content)
+    content = _to_onnx(config, model)
+    run = run_onnx(content)
     difference = 0.0
     for name, waveform in _windows(config).items():
         expected: Arrays = python_outputs(config, model, waveform)
@@ -127,36 +99,6 @@ def run_onnx(content: bytes) -> Runner:
     return lambda waveform: dict(
         zip(names, session.run(names, {"waveform": waveform}), strict=True)
     )
-
-
-def _to_litert(config: Config, model: Any) -> bytes:
-    import tensorflow as tf
-
-    from tfamt.serving_graph import save_frozen, waveform_function
-
-    if config.model.context == "bilstm":
-        raise InputError(
-            "LiteRT has no operations for the loop of an LSTM. Received: model_context=bilstm",
-            fix="Choose another format, or a model with another context.",
-        )
-    network = model.get_layer("transcriber")
-    shape = (1, config.window_samples)
-    function = waveform_function(config, network, fourier="matrix", shape=shape)
-    # Only from a SavedModel do inputs and outputs keep their names.
-    with tempfile.TemporaryDirectory(prefix="tfamt-") as folder, quiet(), quiet_native():
-        save_frozen(function, folder)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        content: bytes = converter.convert()
-    return content
-
-
-def run_litert(content: bytes) -> Runner:
-    """A LiteRT file's content as a function from one window of waveform to named outputs."""
-    import tensorflow as tf
-
-    signature = tf.lite.Interpreter(model_content=content).get_signature_runner()
-    return lambda waveform: dict(signature(waveform=waveform))
 
 
 def _missing(package: str) -> InputError:

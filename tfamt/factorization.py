@@ -1,9 +1,9 @@
-"""Kernels of a trained network as products of smaller ones: nearly the same network, with less to compute.
+"""Replace kernels of a trained network by products of narrow ones, with nearly the same outputs and less to compute.
 
-What a convolution puts out varies in far fewer directions than it has numbers. The first half of a product keeps those
-(`ModelConfig.ranks`, `ModelConfig.context_rank`), the second leads back. Which they are is seen from what the network
-hears (Zhang et al., "Accelerating Very Deep Convolutional Networks for Classification and Detection", 2015, section
-2.1).
+The outputs of a layer vary in far fewer directions than it has channels. The first factor keeps those directions
+(`ModelConfig.conv_ranks`, `ModelConfig.context_rank`), the second leads back. They are found from the layer's inputs on
+training windows (Zhang et al., "Accelerating Very Deep Convolutional Networks for Classification and Detection", 2015,
+section 2.1).
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ def factorized(
         for name, layer in layers.items()
         if name.endswith(FRAMES)
     }
-    # Convolutions have a rank, too, of another kind.
     context = layers.get(CONTEXT)
     recurrent_rank = context.rank if isinstance(context, BidirectionalLSTM) else 0
     heard = {name: transcriber.get_layer(name).input for name in ranks}

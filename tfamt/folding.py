@@ -13,7 +13,7 @@ from tfamt.layers.normalization import BatchNormalization
 from tfamt.layers.unet import NORM
 
 
-def without_norms(model: keras.Model) -> keras.Model:
+def fold_batch_norm(model: keras.Model) -> keras.Model:
     """What `model` does at inference, without a layer of batch normalisation.
 
     With its moving statistics fixed, one is a line per channel, and so is the convolution before it: its kernel times

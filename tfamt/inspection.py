@@ -79,7 +79,7 @@ def inspect_model(
     waveform = _stretch(audio, first, samples)
     if not len(waveform):
         raise InputError(f"is over before {start:g} s", path=audio)
-    if config.spectrogram.levelled:
+    if config.spectrogram.normalizes_loudness:
         (waveform,) = levelled(waveform[None])
     padded = np.pad(waveform, (0, samples - len(waveform)))
     spectrogram = build_frontend(config.spectrogram)(padded[None])

@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from tfamt.config import Config, ModelConfig, SpectrogramConfig
 from tfamt.layers.cqt import ConstantQ
-from tfamt.layers.dilation import dilated_residual
-from tfamt.layers.harmonics import HarmonicStack
 from tfamt.layers.lstm import BidirectionalLSTM
 from tfamt.layers.mel import MelSpectrogram, mel_positions
-from tfamt.layers.refinement import key_features, partial_levels, refined
-from tfamt.layers.scaling import LevelScaling, MinMaxScaling, PeakScaling
-from tfamt.layers.unet import LEAK, conv_norm, torch_uniform, unet
+from tfamt.layers.refinement import key_features, partial_levels, refine_logits
+from tfamt.layers.scaling import LoudnessScaling, MinMaxScaling
+from tfamt.layers.unet import LEAK, torch_uniform, unet
 from tfamt.notes import LOWEST_PITCH, NUM_PITCHES, midi_to_hz
 
 FEATURE_MAP = "feature_map"
@@ -62,8 +60,7 @@ def build_model(config: Config) -> keras.Model:
     outputs = dict(transcriber(spectrogram))
     if settings.reconstruction:
         reconstructor = build_reconstructor(settings, bins)
-        rolls = {head: outputs[head] for head in settings.reconstruction_inputs}
-        outputs["reconstruction"] = reconstructor(rolls)
+        outputs["reconstruction"] = reconstructor({"pianoroll": outputs["pianoroll"]})
     if settings.second_pass:
         second = transcriber(outputs["reconstruction"])
         outputs["pianoroll_second_pass"] = second["pianoroll"]
@@ -93,9 +90,7 @@ def _scaling(config: SpectrogramConfig) -> keras.layers.Layer:
     if config.scaling == "minmax":
         return MinMaxScaling(**options)
     options |= {"range_db": config.range_db, "power": config.kind == "mel"}
-    if config.scaling == "peak":
-        return PeakScaling(**options)
-    return LevelScaling(loud=_LOUD[config.kind], **options)
+    return LoudnessScaling(loud=_LOUD[config.kind], **options)
 
 
 def spectrogram_layer(config: SpectrogramConfig, *, fourier: str = "fft") -> keras.layers.Layer:
@@ -107,7 +102,6 @@ def spectrogram_layer(config: SpectrogramConfig, *, fourier: str = "fft") -> ker
             config.bins,
             config.bins_per_octave,
             config.low_hz,
-            config.filter_scale,
             dtype=FULL_PRECISION,
             name="spectrogram",
         )
@@ -127,23 +121,13 @@ def spectrogram_layer(config: SpectrogramConfig, *, fourier: str = "fft") -> ker
 def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Model:
     """U-net 1 and its heads: [batch, frames, bins] -> {head: [batch, frames, 88]}."""
     spectrogram = keras.Input((None, front.bins), name="spectrogram")
-    if config.harmonics:
-        x = HarmonicStack(config.harmonics, front.bins_per_octave, NUM_PITCHES, name="to_image")(
-            spectrogram
-        )
-    else:
-        x = keras.layers.Reshape((-1, front.bins, 1), name="to_image")(spectrogram)
-    x = unet(x, config.channels, config.features, "unet1", config.full_skip, config.ranks)
+    x = keras.layers.Reshape((-1, front.bins, 1), name="to_image")(spectrogram)
+    x = unet(x, config.channels, config.feature_maps, "unet1", config.top_skip, config.conv_ranks)
     if config.feature_activation == "sigmoid":
         x = keras.layers.Activation("sigmoid", name=FEATURE_MAP)(x)
     else:
         x = keras.layers.LeakyReLU(negative_slope=LEAK, name=FEATURE_MAP)(x)
-    if config.heads_by == "pitch":
-        return keras.Model(spectrogram, _heads_by_pitch(x, config), name="transcriber")
     x = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]), name="to_sequence")(x)
-    if config.projection:
-        x = _dense(x, config.projection, "projection")
-        x = keras.layers.LeakyReLU(negative_slope=LEAK, name="projection_relu")(x)
     if config.context_rank:
         x = keras.layers.Dense(
             config.context_rank,
@@ -151,7 +135,7 @@ def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Mo
             kernel_initializer=torch_uniform(),
             name=f"{CONTEXT}{INPUT}",
         )(x)
-    x = _time_context(x, config.context, config.context_units, CONTEXT, config.recurrent_rank)
+    x = _temporal_context(x, config, config.context_units, config.recurrent_rank)
     logits = {
         head: keras.layers.Dense(
             NUM_PITCHES,
@@ -168,7 +152,7 @@ def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Mo
             *partial_levels(spectrogram, positions),
             *key_features(x, config.refinement_features),
         ]
-        logits = refined(logits, config.refinement, FULL_PRECISION, seen)
+        logits = refine_logits(logits, config.refinement, FULL_PRECISION, seen)
     outputs = {
         head: keras.layers.Activation("sigmoid", dtype=FULL_PRECISION, name=f"{head}_sigmoid")(x)
         for head, x in logits.items()
@@ -185,73 +169,23 @@ def _partial_positions(front: SpectrogramConfig, partials: int) -> NDArray[np.fl
     return mel_positions(hz, front.bins, front.low_hz, front.high_hz)
 
 
-def _heads_by_pitch(features: Any, config: ModelConfig) -> dict[str, Any]:
-    """Feature map [batch, frames, bins, features] -> {head: [batch, frames, 88]}, with one network for all pitches."""
-    width = features.shape[2] // NUM_PITCHES * features.shape[3]
-    x = keras.layers.Reshape((-1, NUM_PITCHES, width), name="to_pitches")(features)
-    for number in range(2):
-        x = conv_norm(x, config.context_units, f"context{number}", (5, 3))
-    for number, dilation in enumerate(config.dilations):
-        x = dilated_residual(x, dilation, f"dilated{number}")
-    if config.all_pitches:
-        x = _add_view_of_all_pitches(x, config)
-    return {
-        head: keras.layers.Reshape((-1, NUM_PITCHES), dtype=FULL_PRECISION, name=head)(
-            keras.layers.Conv2D(
-                1,
-                1,
-                activation="sigmoid",
-                bias_initializer=_RARE,
-                dtype=FULL_PRECISION,
-                name=f"{head}_by_pitch",
-            )(x)
-        )
-        for head in config.heads
-    }
-
-
-def _add_view_of_all_pitches(features: Any, config: ModelConfig) -> Any:
-    """Adds to each pitch's features [batch, frames, 88, units] what all pitches together tell; nothing at first."""
-    units = features.shape[3]
-    x = keras.layers.Reshape((-1, NUM_PITCHES * units), name="all_pitches")(features)
-    x = _dense(x, config.all_pitches, "gather")
-    x = keras.layers.LeakyReLU(negative_slope=LEAK, name="gather_relu")(x)
-    x = keras.layers.Reshape((-1, 1, config.all_pitches), name="to_one_column")(x)
-    for number, dilation in enumerate(config.dilations):
-        x = dilated_residual(x, dilation, f"together{number}")
-    x = keras.layers.Reshape((-1, config.all_pitches), name="from_one_column")(x)
-    spread = keras.layers.Dense(NUM_PITCHES * units, kernel_initializer="zeros", name="spread")
-    x = keras.layers.Reshape((-1, NUM_PITCHES, units), name="to_each_pitch")(spread(x))
-    return keras.layers.Add(name="all_pitches_add")([features, x])
-
-
 def build_reconstructor(config: ModelConfig, bins: int) -> keras.Model:
-    """Rolls back to the spectrogram: {head: [batch, frames, 88]} -> [batch, frames, bins], through U-net 2."""
-    rolls = {
-        head: keras.Input((None, NUM_PITCHES), name=head) for head in config.reconstruction_inputs
-    }
-    x = next(iter(rolls.values()))
-    if len(rolls) > 1:
-        x = keras.layers.Concatenate(name="rolls")(list(rolls.values()))
-    x = _time_context(x, config.context, config.reconstruction_units, CONTEXT)
+    """Build U-net 2: {"pianoroll": [batch, frames, 88]} -> spectrogram [batch, frames, bins]."""
+    roll = keras.Input((None, NUM_PITCHES), name="pianoroll")
+    x = _temporal_context(roll, config, config.reconstruction_units)
     x = _dense(x, bins, "to_bins", "sigmoid")
     x = keras.layers.Reshape((-1, bins, 1), name="to_image")(x)
     x = unet(x, config.reconstruction_channels, 1, "unet2")
     x = keras.layers.Activation("sigmoid", dtype=FULL_PRECISION, name=FEATURE_MAP)(x)
     x = keras.layers.Reshape((-1, bins), dtype=FULL_PRECISION, name="to_spectrogram")(x)
-    return keras.Model(rolls, x, name="reconstructor")
+    return keras.Model({"pianoroll": roll}, x, name="reconstructor")
 
 
-def _time_context(x: Any, kind: str, units: int, name: str, rank: int = 0) -> Any:
-    """Sequence [batch, frames, features] -> sequence with a view along time."""
-    if kind == "bilstm":
-        return BidirectionalLSTM(units, rank, dtype=FULL_PRECISION, name=name)(x)
-    if kind == "conv":
-        x = keras.layers.Conv1D(
-            units, 5, padding="same", kernel_initializer=torch_uniform(), name=name
-        )(x)
-        return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)
-    return x
+def _temporal_context(x: Any, config: ModelConfig, units: int, rank: int = 0) -> Any:
+    """Apply a bidirectional LSTM to a sequence [batch, frames, features], or nothing."""
+    if config.temporal_context == "none":
+        return x
+    return BidirectionalLSTM(units, rank, dtype=FULL_PRECISION, name=CONTEXT)(x)
 
 
 def _dense(x: Any, units: int, name: str, activation: str | None = None) -> Any:

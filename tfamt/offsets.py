@@ -38,7 +38,7 @@ _HALF_SURE = 0.42
 """Probability at which a frame is as well left silent: half the F1 that is to be expected."""
 
 
-def chances_to_sound(pianoroll: NDArray[np.float32], threshold: float) -> Column:
+def release_probabilities(pianoroll: NDArray[np.float32], threshold: float) -> Column:
     """Outputs of the piano roll, of any shape, as probabilities: even ones at the threshold."""
     said = pianoroll.astype(np.float64)
     sounds, silent = said * (1.0 - threshold), (1.0 - said) * threshold
@@ -50,7 +50,7 @@ def frames_until_faded(sounds: Column) -> int | None:
     """How many frames, from behind a note's onset on, matter to its end; None if more than there are.
 
     Args:
-      sounds: `chances_to_sound` of the key [frames].
+      sounds: `release_probabilities` of the key [frames].
     """
     if len(sounds) < RISE_FRAMES:
         return None
@@ -62,7 +62,7 @@ def frames_until_faded(sounds: Column) -> int | None:
     return int(end) if end <= len(held) else None
 
 
-def likeliest_ends(
+def expected_score_offsets(
     heard: Sequence[NDArray[np.float64]], lead: Column, seconds_per_frame: float
 ) -> Column:
     """The end of each of some notes that is worth most.
@@ -93,11 +93,11 @@ def likeliest_ends(
 def _ends(
     padded: NDArray[np.float64], lengths: NDArray[np.int64], lead: Column, seconds_per_frame: float
 ) -> Column:
-    """`likeliest_ends` of notes [notes, frames, 2] with zeros behind these lengths [notes]."""
+    """`expected_score_offsets` of notes [notes, frames, 2] with zeros behind these lengths [notes]."""
     count = padded.shape[1]
     held = _held(padded[..., 0])
     until = np.zeros((len(held), count + 2))
-    np.cumsum(_chances(held, padded[..., 1]), axis=1, out=until[:, 1:])
+    np.cumsum(_release_probability(held, padded[..., 1]), axis=1, out=until[:, 1:])
     index = np.arange(count + 1)
     reach = np.maximum(
         _TOLERANCE_SECONDS / seconds_per_frame, _TOLERANCE_SHARE * (index + lead[:, None])
@@ -113,7 +113,7 @@ def _ends(
     return middle
 
 
-def _chances(held: Column, offset: Column) -> Column:
+def _release_probability(held: Column, offset: Column) -> Column:
     """For each frame [notes, frames], and the one behind them, how likely the release is there.
 
     They add up to 1 for each note, if there is any.

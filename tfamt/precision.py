@@ -50,19 +50,6 @@ def use_precision(name: str, config: Config) -> None:
     keras.config.set_dtype_policy(name)
 
 
-def backend_precision(backend: str, name: str) -> str:
-    """The precision that is meant for a backend of `tfamt.backends.BACKENDS`; OpenVINO is given no choice.
-
-    Raises:
-      InputError: the backend cannot compute in it.
-    """
-    if backend != "openvino":
-        return name
-    if name not in (AUTO, "float32"):
-        raise InputError(f"backend openvino computes in float32 only. Received: {name!r}")
-    return "float32"
-
-
 def inference_precision(name: str) -> str:
     """The precision that a name of `PRECISIONS`, or "auto", means for inference on this machine.
 

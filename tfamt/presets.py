@@ -1,4 +1,4 @@
-"""Named configs: the paper's systems, the shipped model's, one with heads shared by all pitches, a tiny one."""
+"""Named configs: the paper's systems, the shipped model's, a tiny one."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ PRESETS = {
         ),
         Config(
             name="piano",
-            spectrogram=SpectrogramConfig(scaling="level"),
+            spectrogram=SpectrogramConfig(scaling="loudness"),
             model=ModelConfig(
-                full_skip=True,
-                features=4,
+                top_skip=True,
+                feature_maps=4,
                 feature_activation="leaky_relu",
                 heads=HEADS,
                 refinement=32,
@@ -69,38 +69,10 @@ PRESETS = {
                 method="onsets",
                 onset_threshold=0.3,
                 pianoroll_threshold=0.2,
-                offsets="likeliest",
+                offsets="expected_score",
             ),
             # Not much longer than the windows of the training: in longer ones the LSTM tells velocities worse.
             inference=InferenceConfig(window_frames=320, margin_frames=8),
-        ),
-        Config(
-            name="by_pitch",
-            spectrogram=SpectrogramConfig(
-                kind="cqt", bins=176, low_hz=27.5, filter_scale=0.5, scaling="peak", range_db=160.0
-            ),
-            model=ModelConfig(
-                channels=(12, 24, 48, 96),
-                features=8,
-                feature_activation="leaky_relu",
-                context="conv",
-                context_units=24,
-                heads=HEADS,
-                heads_by="pitch",
-                reconstruction=False,
-            ),
-            loss=LossConfig(onset=4.0, offset=0.5, velocity=0.5, velocity_level=0.5),
-            training=TrainingConfig(
-                batch_size=8,
-                window_frames=320,
-                learning_rate=4e-3,
-                schedule="cosine",
-                warmup_steps=100,
-                ema=0.999,
-            ),
-            decoding=DecodingConfig(
-                method="onsets", onset_threshold=0.3, pianoroll_threshold=0.4, min_note_ms=30.0
-            ),
         ),
         Config(
             name="tiny",

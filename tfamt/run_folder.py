@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfamt.config import Config
+from tfamt.config_migration import migrate
 from tfamt.errors import InputError
 from tfamt.files import atomic_write
 
@@ -75,6 +76,8 @@ def changes_since(
         raise InputError(
             f"cannot be read ({error})", path=path, fix="Delete it if it is damaged."
         ) from error
+    if isinstance(before, dict):
+        before = migrate(before)
     old, new = _flat(before), _flat(json.loads(json.dumps(now)))
     compared = old.keys() | {name for name in new if name.startswith(complete)}
     return [

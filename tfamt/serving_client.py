@@ -80,7 +80,7 @@ class ServingClient:
         roll = Answer((len(waveform), frames, NUM_PITCHES))
         answers = dict.fromkeys(self.config.model.heads, roll)
         answers["frame_times"] = Answer((len(waveform), frames))
-        signature = "windows" if self.config.spectrogram.levelled else "serving_default"
+        signature = "windows" if self.config.spectrogram.normalizes_loudness else "serving_default"
         outputs = self._predict(signature, {"waveform": waveform}, answers)
         expected = self._grid.time_of(np.arange(frames))
         if not np.abs(outputs.pop("frame_times") - expected).max(initial=0.0) < 1e-3:

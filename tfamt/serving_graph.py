@@ -14,7 +14,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfamt.audio_files import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from tfamt.config import Config
-from tfamt.folding import without_norms
+from tfamt.folding import fold_batch_norm
 from tfamt.frames import FrameGrid
 from tfamt.level import QUIETEST, STRETCH, TARGET
 from tfamt.loggers import quiet, quiet_native
@@ -45,8 +45,8 @@ class ServingModule(tf.Module):
     def __init__(self, config: Config, joint: keras.Model):
         super().__init__(name="tfamt")
         rate = config.spectrogram.sample_rate
-        transcriber = without_norms(joint.get_layer("transcriber"))
-        transcribe = frozen(waveform_function(config, transcriber))
+        transcriber = fold_batch_norm(joint.get_layer("transcriber"))
+        transcribe = freeze(waveform_function(config, transcriber))
         waveform = tf.TensorSpec([None, None], tf.float32, "waveform")
         strings = tf.TensorSpec([None], tf.string)
         config_text = config.to_json()
@@ -68,8 +68,8 @@ class ServingModule(tf.Module):
             "from_wav_bytes": from_wav_bytes,
             "config": describe,
         }
-        if config.spectrogram.levelled:
-            hear_window = frozen(waveform_function(config, transcriber, whole=False))
+        if config.spectrogram.normalizes_loudness:
+            hear_window = freeze(waveform_function(config, transcriber, whole=False))
 
             @tf.function(input_signature=[waveform])
             def windows(waveform: tf.Tensor) -> Outputs:
@@ -77,7 +77,7 @@ class ServingModule(tf.Module):
 
             self.functions[WINDOWS] = windows
         if config.model.reconstruction:
-            both = frozen(waveform_function(config, joint, with_spectrogram=True))
+            both = freeze(waveform_function(config, joint, with_spectrogram=True))
 
             @tf.function(input_signature=[waveform])
             def reconstruct(waveform: tf.Tensor) -> Outputs:
@@ -111,7 +111,7 @@ def waveform_function(
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, "waveform")])
     def run(waveform: tf.Tensor) -> Outputs:
-        if whole and config.spectrogram.levelled:
+        if whole and config.spectrogram.normalizes_loudness:
             waveform = levelled(waveform)
         spectrogram = frontend(waveform)
         outputs = dict(network(spectrogram, training=False))
@@ -127,20 +127,20 @@ def waveform_function(
     return run
 
 
-def frozen(function: Any) -> Network:
+def freeze(function: Any) -> Network:
     """A tf.function of one argument that returns a dict, with its variables as constants."""
     concrete = function.get_concrete_function()
     names = sorted(concrete.structured_outputs)
     # Native code tells how many GPUs the optimisation is for.
     with quiet_native():
-        # Loops stay as they are: OpenVINO cannot read them taken apart.
+        # Loops stay whole: OpenVINO cannot read a SavedModel whose loops are lowered.
         constant = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     return lambda waveform: dict(zip(names, constant(waveform), strict=True))
 
 
-def save_frozen(function: Any, folder: str) -> None:
+def save_frozen_graph(function: Any, folder: str) -> None:
     """A tf.function as a SavedModel with its variables as constants, for other runtimes to read."""
-    constant = tf.function(frozen(function), input_signature=function.input_signature)
+    constant = tf.function(freeze(function), input_signature=function.input_signature)
     module = tf.Module()
     module.function = constant
     with quiet():

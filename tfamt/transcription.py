@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfamt.audio import SAMPLE_RATE, Audio, read_blocks
-from tfamt.backends import AT_ONCE, BACKENDS, Array, Backend
+from tfamt.backends import CONCURRENT_WINDOWS, Array, Backend, keras_backend
 from tfamt.config import Config, replace
 from tfamt.decoding import NoteDecoder
-from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
 from tfamt.level import STRETCH, loudness
 from tfamt.notes import Notes, Row
 from tfamt.overlap import ahead, closing
-from tfamt.precision import AUTO, backend_precision
+from tfamt.precision import AUTO
 from tfamt.weights import load_transcriber, shipped_weights
 from tfamt.windows import Cut, WindowCutter, window_cutter
 
@@ -78,7 +77,6 @@ class Transcriber:
         weights: str | os.PathLike[str] | None = None,
         *,
         window_frames: int | None = None,
-        backend: str = "tensorflow",
         precision: str = AUTO,
     ) -> Transcriber:
         """The model of a weights file; the one in the package if not given.
@@ -87,32 +85,27 @@ class Transcriber:
           weights: the file.
           window_frames: how many frames the network sees at once, if not as many as the config says. Fewer mean notes
             sooner in a stream, and somewhat worse ones.
-          backend: "tensorflow" or "openvino".
           precision: "float32"; "mixed_bfloat16", which on processors that have it takes three fifths of the time and
-            moves probabilities by up to a few hundredths; or "auto" for the faster one here. OpenVINO: float32.
+            moves probabilities by up to a few hundredths; or "auto" for the faster one here.
 
         Raises:
-          InputError: the file is not a weights file, the windows are too short for their margins, there is no such
-            backend or precision, or OpenVINO is not installed.
+          InputError: the file is not a weights file, the windows are too short for their margins, or there is no
+            such precision.
         """
-        if backend not in BACKENDS:
-            raise InputError(f"backend must be one of {', '.join(BACKENDS)}. Received: {backend!r}")
-        precision = backend_precision(backend, precision)
         config, model = load_transcriber(weights or shipped_weights(), precision)
         if window_frames is not None:
             config = replace(config, "inference", window_frames=window_frames)
-        return cls.of(config, model, backend)
+        return cls.from_model(config, model)
 
     @classmethod
-    def of(cls, config: Config, model: keras.Model, backend: str = "tensorflow") -> Transcriber:
+    def from_model(cls, config: Config, model: keras.Model) -> Transcriber:
         """A model that is in memory, in this process.
 
         Args:
           config: of the model.
           model: from scaled spectrogram to {head: roll}, among others.
-          backend: of `BACKENDS`, by name.
         """
-        return cls(config, BACKENDS[backend](config, model), at_once=AT_ONCE)
+        return cls(config, keras_backend(config, model), at_once=CONCURRENT_WINDOWS)
 
     def transcribe(
         self,
@@ -133,7 +126,7 @@ class Transcriber:
         """
         level = None
         blocks: Iterable[Array] = _blocks(audio, sample_rate)
-        if self.config.spectrogram.levelled:
+        if self.config.spectrogram.normalizes_loudness:
             # A stroke is loud or soft beside the whole recording, so that is heard once before.
             level, heard = _heard(blocks)
             blocks = _blocks(audio, sample_rate) if heard is None else heard

@@ -33,7 +33,7 @@ def shipped_weights(name: str = SHIPPED) -> str:
     return str(resources.files("tfamt") / "models" / f"{name}.npz")
 
 
-def weights_of(run: str | None, weights: str | None) -> str:
+def weights_path(run: str | None, weights: str | None) -> str:
     """The weights file that a command means by its flags --run and --weights.
 
     Raises:
@@ -176,10 +176,10 @@ def load_transcriber(
       precision: what its layers compute in (`tfamt.precision.inference_precision`).
     """
     config, arrays = load_weights(path)
-    return config, transcriber_of(config, arrays, path, precision)
+    return config, build_trained_transcriber(config, arrays, path, precision)
 
 
-def transcriber_of(
+def build_trained_transcriber(
     config: Config, arrays: Arrays, path: str | os.PathLike[str], precision: str = "float32"
 ) -> keras.Model:
     """The same from weights that have been read; `path` is where, for messages."""

@@ -108,6 +108,6 @@ def window_cutter(config: Config, level: float | None = None) -> WindowCutter:
         FrameGrid(spectrogram.sample_rate, spectrogram.hop),
         inference.window_frames,
         inference.margin_frames,
-        levelled=spectrogram.levelled,
+        levelled=spectrogram.normalizes_loudness,
         level=level,
     )

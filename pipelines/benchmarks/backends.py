@@ -1,4 +1,4 @@
-"""How fast the network runs in TensorFlow, in OpenVINO and in ONNX Runtime, on one window after another.
+"""How fast the network runs in TensorFlow and in ONNX Runtime, on one window after another.
 
 Usage: bin/benchmark backends [flags]
 
@@ -74,7 +74,7 @@ def _weights(folder: str) -> str:
 
 def _runners(weights: str, folder: str) -> tuple[Any, dict[str, Runner]]:
     """The config, and a function from waveform to anything for each runtime."""
-    from tfamt.backends import keras_backend, openvino_backend
+    from tfamt.backends import keras_backend
     from tfamt.export_files import export_onnx, run_onnx
     from tfamt.weights import load_transcriber
 
@@ -82,6 +82,5 @@ def _runners(weights: str, folder: str) -> tuple[Any, dict[str, Runner]]:
     onnx = export_onnx(Path(folder, "model.onnx"), weights).path
     return config, {
         "TensorFlow": keras_backend(config, model),
-        "OpenVINO": openvino_backend(config, model),
         "ONNX Runtime": run_onnx(onnx.read_bytes()),
     }

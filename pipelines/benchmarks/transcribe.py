@@ -31,7 +31,7 @@ from absl import flags
 
 from pipelines.arithmetic import multiply_adds, peak_multiply_adds
 from pipelines.measuring import cpu_seconds, run_measured
-from tfamt.backends import BACKENDS, share_cores
+from tfamt.backends import share_cores
 from tfamt.commands.app import refuse_arguments
 from tfamt.errors import InputError
 
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 _AUDIO = flags.DEFINE_string("audio", None, "Folder of recordings.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
 _PRESET = flags.DEFINE_string("preset", None, "Instead: a preset's network with random weights.")
-_BACKEND = flags.DEFINE_enum("backend", "tensorflow", list(BACKENDS), "What runs the network.")
 _PRECISION = flags.DEFINE_string("precision", "auto", "As of bin/transcribe.")
 _REPEATS = flags.DEFINE_integer("repeats", 3, "How often; the median counts.", 1)
 _PARALLEL = flags.DEFINE_integer("parallel", 2, "Recordings to work on at a time.", 1)
@@ -83,7 +82,7 @@ def _measure_speed(folder: str) -> None:
     audio = sum(probe(recording).duration for recording in recordings)
     share_cores(_PARALLEL.value)
     config, model = _network()
-    transcriber = Transcriber.of(config, model, _BACKEND.value)
+    transcriber = Transcriber.from_model(config, model)
     _compare(transcriber, recordings, audio, config.name)
 
     costs, seconds = stage_costs(config, model, recordings)
@@ -106,11 +105,11 @@ def _measure_speed(folder: str) -> None:
 def _network() -> tuple[Config, keras.Model]:
     from tfamt.config import replace
     from tfamt.model import build_model
-    from tfamt.precision import backend_precision, inference_precision, layers_in
+    from tfamt.precision import inference_precision, layers_in
     from tfamt.presets import preset
     from tfamt.weights import load_transcriber, shipped_weights
 
-    precision = backend_precision(_BACKEND.value, _PRECISION.value)
+    precision = _PRECISION.value
     if not _PRESET.value:
         return load_transcriber(_WEIGHTS.value or shipped_weights(), precision)
     config = preset(_PRESET.value)

@@ -1,6 +1,6 @@
 """Makes a trained model smaller and faster: kernels become products of two narrow ones.
 
-Usage: bin/compress --run=FOLDER --data=FOLDER --model_ranks=0,0,32,24 --output_weights=small.npz [flags]
+Usage: bin/compress --run=FOLDER --data=FOLDER --model_conv_ranks=0,0,32,24 --output_weights=small.npz [flags]
 
 Of the model of a run (or --weights) the 3x3 kernels of U-net 1 become products of these ranks, level by level from the
 top; 0 leaves a level as it is. With --model_context_rank and --model_recurrent_rank those of the LSTM become some too.
@@ -41,10 +41,10 @@ define_field_flags("model", *_RANKS)
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
     from tfamt.targets import check_target
-    from tfamt.weights import load_weights, save_weights, transcriber_of, weights_of
+    from tfamt.weights import load_weights, save_weights, weights_path
 
     refuse_arguments(argv)
-    path = weights_of(_RUN.value, _WEIGHTS.value)
+    path = weights_path(_RUN.value, _WEIGHTS.value)
     target = required(_OUTPUT_WEIGHTS)
     check_target(target, overwrite=_OVERWRITE.value)
     config, arrays = load_weights(path)
@@ -57,14 +57,15 @@ def main(argv: list[str]) -> int:
 
     from tfamt.factorization import factorized
     from tfamt.model import build_transcriber
+    from tfamt.weights import build_trained_transcriber
 
-    whole = transcriber_of(config, arrays, path)
+    whole = build_trained_transcriber(config, arrays, path)
     narrow = build_transcriber(small.model, small.spectrogram)
     before, after = whole.count_params(), narrow.count_params()
     if after >= before:
         raise InputError(
             f"of these ranks the products do not make the network smaller: {after} numbers, {before} before",
-            fix="Give smaller ones to --model_ranks, --model_context_rank and --model_recurrent_rank.",
+            fix="Give smaller ones to --model_conv_ranks, --model_context_rank and --model_recurrent_rank.",
         )
     heard = _spectrograms(config, folders)
     save_weights(target, small, factorized(arrays, whole, narrow, heard), half=_HALF.value)

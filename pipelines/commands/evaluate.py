@@ -137,9 +137,9 @@ def _score_model(shift: float | str) -> _Result:
     from pipelines.windows import load_indexes
     from tfamt.backends import share_cores
     from tfamt.transcription import Transcriber
-    from tfamt.weights import load_model, weights_of
+    from tfamt.weights import load_model, weights_path
 
-    weights = weights_of(_RUN.value, _WEIGHTS.value)
+    weights = weights_path(_RUN.value, _WEIGHTS.value)
     folders = required(_DATA)
     stored = load_indexes(folders, _SPLIT.value)
     decoding = read_decoding(_DECODING.value) if _DECODING.value else None
@@ -148,7 +148,9 @@ def _score_model(shift: float | str) -> _Result:
     config, model = load_model(weights)
     if decoding:
         config = dataclasses.replace(config, decoding=decoding)
-    transcriber = WholeRecordings(config, model) if _WHOLE.value else Transcriber.of(config, model)
+    transcriber = (
+        WholeRecordings(config, model) if _WHOLE.value else Transcriber.from_model(config, model)
+    )
     progress = tqdm(stored, desc=config.name, unit="recording", disable=None)
     source = {
         "weights": weights,

@@ -78,9 +78,9 @@ def main(argv: list[str]) -> int:
 
 def _write() -> None:
     from pipelines.tuning import read_decoding
-    from tfamt.weights import average_weights, load_weights, save_weights, weights_of
+    from tfamt.weights import average_weights, load_weights, save_weights, weights_path
 
-    weights = weights_of(_RUN.value, _WEIGHTS.value)
+    weights = weights_path(_RUN.value, _WEIGHTS.value)
     if _AVERAGE_WITH.value:
         config, arrays = average_weights(weights, _AVERAGE_WITH.value, _AVERAGE_SHARE.value)
     else:
@@ -100,11 +100,11 @@ def _tune(config: Config, arrays: Arrays, weights: str) -> DecodingConfig:
     from tfamt.backends import share_cores
     from tfamt.targets import new_file
     from tfamt.transcription import Transcriber
-    from tfamt.weights import transcriber_of
+    from tfamt.weights import build_trained_transcriber
 
     stored = load_indexes(required(_DATA), "validation")
     share_cores()
-    transcriber = Transcriber.of(config, transcriber_of(config, arrays, weights))
+    transcriber = Transcriber.from_model(config, build_trained_transcriber(config, arrays, weights))
     heard = [hear(transcriber, item) for item in first_minutes(stored, _MINUTES.value)]
     figures = " + ".join(_METRIC.value)
     print(f"{config.name}: tuning {figures} on {len(heard)} recordings", flush=True)

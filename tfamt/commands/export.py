@@ -6,8 +6,6 @@ Formats:
   savedmodel  OUTPUT is a folder; the next free version is written into it (OUTPUT/1, OUTPUT/2, ...), as TensorFlow
               Serving wants it. From waveform, or 16-bit wav files, to named outputs.
   onnx        OUTPUT is a file for ONNX Runtime, from waveform to named outputs.
-  litert      OUTPUT is a file for LiteRT (TensorFlow Lite), from one window of waveform to named outputs. Not for
-              models with an LSTM.
 
 What is written has been loaded again and gave the same as the model here, within 1e-5, on a recording and on silence.
 docs/serving.md says how to use it.
@@ -21,7 +19,7 @@ from tfamt.commands.app import run
 from tfamt.errors import InputError
 
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
-_FORMAT = flags.DEFINE_enum("format", "savedmodel", ["savedmodel", "onnx", "litert"], "See above.")
+_FORMAT = flags.DEFINE_enum("format", "savedmodel", ["savedmodel", "onnx"], "See above.")
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite",
     False,
@@ -41,9 +39,9 @@ def main(argv: list[str]) -> int:
 
         exported = export_saved_model(argv[1], _WEIGHTS.value)
     else:
-        from tfamt.export_files import EXPORTERS
+        from tfamt.export_files import export_onnx
 
-        exported = EXPORTERS[_FORMAT.value](argv[1], _WEIGHTS.value, overwrite=_OVERWRITE.value)
+        exported = export_onnx(argv[1], _WEIGHTS.value, overwrite=_OVERWRITE.value)
     print(f"{exported.path}: differs from the model here by {exported.difference:.1g} at most")
     return 0
 

@@ -48,11 +48,6 @@ _LIST = flags.DEFINE_string("list", None, "File that names recordings, one in ea
 _MANIFEST = flags.DEFINE_string("manifest", None, "File that keeps what is done; see above.")
 _PARALLEL = flags.DEFINE_integer("parallel", 2, "Recordings to work on at a time.", 1)
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
-_BACKEND = flags.DEFINE_string(
-    "backend",
-    "tensorflow",
-    "What runs the network here: tensorflow, or openvino, which needs the extra 'serving'.",
-)
 _PRECISION = flags.DEFINE_string(
     "precision",
     "auto",
@@ -84,10 +79,10 @@ def main(argv: list[str]) -> int:
     names = argv[1:] + (read_list(_LIST.value) if _LIST.value else [])
     if not names:
         raise InputError("no recording was given", fix="Usage: bin/transcribe RECORDING ...")
-    own = (flags.FLAGS[name] for name in ("weights", "window_frames", "backend", "precision"))
+    own = (flags.FLAGS[name] for name in ("weights", "window_frames", "precision"))
     if _SERVER.value and (_PNG.value or any(flag.present for flag in own)):
         raise InputError(
-            "--server goes without --weights, --window_frames, --backend and --precision, since the server has its "
+            "--server goes without --weights, --window_frames and --precision, since the server has its "
             "own, and without --png, since it sends no spectrogram"
         )
     share_heaps()
@@ -117,7 +112,6 @@ def _manifest() -> Iterator[Manifest | None]:
     settings = {
         "version": __version__,
         "weights": _SERVER.value or file_digest(_WEIGHTS.value or shipped_weights()),
-        "backend": _BACKEND.value,
         "precision": _PRECISION.value,
         "window_frames": _WINDOW.value,
         "program": _PROGRAM.value,
@@ -175,7 +169,6 @@ def _load(recordings: int = 1) -> Transcriber:
     return Transcriber.load(
         _WEIGHTS.value,
         window_frames=_WINDOW.value,
-        backend=_BACKEND.value,
         precision=_PRECISION.value,
     )
 

@@ -30,7 +30,6 @@ class ConstantQ(keras.layers.Layer):
         bins: int = 176,
         bins_per_octave: int = 24,
         low_hz: float = 27.5,
-        filter_scale: float = 1.0,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -39,8 +38,7 @@ class ConstantQ(keras.layers.Layer):
         self.bins = bins
         self.bins_per_octave = bins_per_octave
         self.low_hz = low_hz
-        self.filter_scale = filter_scale
-        kernels = constant_q_kernels(sample_rate, bins, bins_per_octave, low_hz, filter_scale)
+        kernels = constant_q_kernels(sample_rate, bins, bins_per_octave, low_hz)
         self._lengths = np.array([len(kernel) for kernel in kernels], np.float32)
         self._reach = _next_power_of_two(len(kernels[0])) // 2
         self._octaves = [
@@ -70,18 +68,15 @@ class ConstantQ(keras.layers.Layer):
         return tf.sqrt(real**2 + imaginary**2)
 
     def get_config(self) -> dict[str, Any]:
-        names = ("sample_rate", "hop", "bins", "bins_per_octave", "low_hz", "filter_scale")
+        names = ("sample_rate", "hop", "bins", "bins_per_octave", "low_hz")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def constant_q_kernels(
-    sample_rate: int, bins: int, bins_per_octave: int, low_hz: float, filter_scale: float = 1.0
+    sample_rate: int, bins: int, bins_per_octave: int, low_hz: float
 ) -> list[NDArray[np.complex128]]:
-    """One complex kernel per bin, each of its own length in samples, lowest first.
-
-    `filter_scale` below 1 shortens them all: sharper in time, less so in frequency.
-    """
-    quality = filter_scale / (2.0 ** (1.0 / bins_per_octave) - 1.0)
+    """Return one complex kernel per bin, each of its own length in samples, lowest first."""
+    quality = 1.0 / (2.0 ** (1.0 / bins_per_octave) - 1.0)
     kernels = []
     for bin_ in range(bins):
         hz = low_hz * 2.0 ** (bin_ / bins_per_octave)

@@ -11,7 +11,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfamt.layers.dilation import dilated_residual
-from tfamt.layers.harmonics import shifted
 from tfamt.layers.unet import conv_norm, torch_uniform
 from tfamt.notes import NUM_PITCHES
 
@@ -27,7 +26,7 @@ PREFIX = "refine"
 """Begins the names of the refinement's layers."""
 
 
-def refined(
+def refine_logits(
     logits: dict[str, Any], width: int, dtype: str, beside: Sequence[Any] = ()
 ) -> dict[str, Any]:
     """Corrects what the heads say; by nothing at first.
@@ -180,3 +179,16 @@ class KeyNeighbours(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "intervals": self.intervals}
+
+
+def shifted(x: tf.Tensor, shifts: Sequence[int], width: int) -> list[tf.Tensor]:
+    """For each shift, `width` bins (or keys) of x [batch, frames, bins, ...] from that one on, with 0 outside of x."""
+    below = max(0, -min(shifts))
+    above = max(0, max(shifts) + width - x.shape[2])
+    padded = tf.pad(x, [[0, 0], [0, 0], [below, above]] + [[0, 0]] * (len(x.shape) - 3))
+    rest = [0] * (len(x.shape) - 3)
+    # Not by brackets: the gradient of those takes several times as long.
+    return [
+        tf.slice(padded, [0, 0, below + shift, *rest], [-1, -1, width, *(-1 for _ in rest)])
+        for shift in shifts
+    ]

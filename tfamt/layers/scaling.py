@@ -26,38 +26,7 @@ class MinMaxScaling(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfamt")
-class PeakScaling(keras.layers.Layer):
-    """Decibels below the loudest bin of each window [batch, frames, bins], `range_db` of them mapped to 0..1.
-
-    The result does not change with the level of the recording. A window whose loudest bin lies below `quietest` is
-    measured against that instead: what is next to silent stays dark rather than being blown up into noise.
-
-    Args:
-      range_db: what lies further below the loudest bin is 0.
-      power: whether the input is power (Mel) or magnitude (CQT).
-      quietest: see above, in the unit of the input.
-    """
-
-    def __init__(
-        self, range_db: float = 80.0, power: bool = True, quietest: float = 1e-6, **kwargs: Any
-    ):
-        super().__init__(**kwargs)
-        self.range_db = range_db
-        self.power = power
-        self.quietest = quietest
-
-    def call(self, spectrogram: tf.Tensor) -> tf.Tensor:
-        loudest = tf.reduce_max(spectrogram, axis=[1, 2], keepdims=True)
-        relative = spectrogram / tf.maximum(loudest, self.quietest)
-        return _decibels_shown(relative, self.range_db, power=self.power)
-
-    def get_config(self) -> dict[str, Any]:
-        names = ("range_db", "power", "quietest")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-@keras.saving.register_keras_serializable("tfamt")
-class LevelScaling(keras.layers.Layer):
+class LoudnessScaling(keras.layers.Layer):
     """Decibels below `loud`, `range_db` of them mapped to 0..1; what is louder still lies above 1.
 
     The same sound looks the same in every window [batch, frames, bins], so waveforms must have been brought to one

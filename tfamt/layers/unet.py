@@ -114,7 +114,7 @@ def unet(
     channels: tuple[int, ...],
     features: int,
     prefix: str,
-    full_skip: bool = False,
+    top_skip: bool = False,
     ranks: tuple[int, ...] = (),
 ) -> Any:
     """[batch, frames, bins, 1] -> [batch, frames, bins, features], without a final activation.
@@ -128,7 +128,7 @@ def unet(
       channels: filters by level, from the top.
       features: channels of the output.
       prefix: of the layers' names.
-      full_skip: whether the first level's output goes to the last level up as well.
+      top_skip: whether the first level's output goes to the last level up as well.
       ranks: by level, from the top, that of its 3x3 kernels (see `_conv_by_rank`); 0, or none: they are whole.
     """
     ranks += (0,) * (len(channels) - len(ranks))
@@ -157,7 +157,7 @@ def unet(
         x = conv_norm(x, channels[level - 1], f"{name}_conv1", rank=ranks[level])
     name = f"{prefix}_up0"
     x = UpsampleLike(name=f"{name}_upsample")([x, sizes[0]])
-    if full_skip:
+    if top_skip:
         x = keras.layers.Concatenate(name=f"{name}_join")([x, sizes[0]])
     x = conv_norm(x, max(channels[0] // 2, features), f"{name}_conv0", rank=ranks[0])
     x = _conv(features, 3, f"{name}_conv1", _OUTPUT_GAIN)(x)
