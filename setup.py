@@ -29,6 +29,7 @@ BASE = [
     # TensorBoard 2.17 imports pkg_resources, which setuptools 81 no longer has.
     "setuptools<81",
     "absl-py>=2.1",
+    "lazy_loader>=0.4",
     "matplotlib>=3.8",
     "mido>=1.3",
     "mir_eval>=0.8.2",
@@ -63,6 +64,9 @@ EXTRAS = {
     ],
     "test": [
         "hypothesis>=6.100",
+        "import-linter>=2.5",
+        "mkdocs-material>=9.5",
+        "mkdocstrings[python]>=0.26",
         "mypy>=1.11",
         # Tests that other runtimes read what bin/export writes.
         "openvino>=2025.0",
@@ -83,25 +87,28 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["tfamt", "tfamt.*", "pipelines", "pipelines.*"]),
-    package_data={"tfamt": ["py.typed", "models/*.npz", "models/*.md"]},
+    package_data={
+        "tfamt": ["py.typed", "models/*.npz", "models/*.md"],
+        # What each package loads lazily stands in its stub.
+        "": ["*.pyi"],
+    },
     install_requires=BASE,
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [
             "tfamt-ablation = pipelines.commands.ablation:cli",
-            "tfamt-benchmark = pipelines.commands.benchmark:cli",
             "tfamt-compare = tfamt.commands.compare:cli",
             "tfamt-compress = pipelines.commands.compress:cli",
             "tfamt-evaluate = pipelines.commands.evaluate:cli",
             "tfamt-exercises = pipelines.commands.exercises:cli",
             "tfamt-pianos = pipelines.commands.pianos:cli",
             "tfamt-export = tfamt.commands.export:cli",
-            "tfamt-inspect = tfamt.commands.inspect:cli",
+            "tfamt-inspect = pipelines.commands.inspect:cli",
             "tfamt-prepare = pipelines.commands.prepare:cli",
             "tfamt-rooms = pipelines.commands.rooms:cli",
             "tfamt-train = pipelines.commands.train:cli",
             "tfamt-transcribe = tfamt.commands.transcribe:cli",
-            "tfamt-transcribe-cluster = pipelines.commands.transcribe:cli",
+            "tfamt-transcribe-cluster = pipelines.commands.transcribe_cluster:cli",
             "tfamt-tune = pipelines.commands.tune:cli",
         ]
     },

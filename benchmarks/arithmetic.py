@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipelines.measuring import in_turns, medians
+from benchmarks.measuring import in_turns, medians
 
 if TYPE_CHECKING:
     import keras

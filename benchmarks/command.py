@@ -12,11 +12,11 @@ import importlib
 import pkgutil
 import sys
 
-import pipelines.benchmarks
+import benchmarks.parts
 from tfamt.commands.app import run
 from tfamt.errors import InputError
 
-PARTS = sorted(module.name for module in pkgutil.iter_modules(pipelines.benchmarks.__path__))
+PARTS = sorted(module.name for module in pkgutil.iter_modules(benchmarks.parts.__path__))
 __doc__ = f"{__doc__.strip()}\n\nParts: {', '.join(PARTS)}."
 
 
@@ -31,7 +31,7 @@ def cli() -> None:
     """Entry point of the console script."""
     if len(sys.argv) > 1 and sys.argv[1] in PARTS:
         part = sys.argv.pop(1)
-        run(importlib.import_module(f"pipelines.benchmarks.{part}").main)
+        run(importlib.import_module(f"benchmarks.parts.{part}").main)
     run(main)
 
 

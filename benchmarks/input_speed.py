@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.measuring import peak_megabytes
+from benchmarks.measuring import peak_megabytes
+from pipelines import input as input_data
+from pipelines.preparation.index import load_index
+from tfamt import training
+from tfamt.config import replace
+from tfamt.presets import preset
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -46,13 +51,13 @@ def deliver(data: str, preset_name: str, batch_size: int, batches: int) -> Speed
       batch_size: windows per batch.
       batches: how many to time.
     """
-    from pipelines.augment import AugmentConfig, build_augment
-    from pipelines.pitch_shift import PitchShift
-    from tfamt.presets import preset
-
     rooms = _room_responses()
-    augment = build_augment(AugmentConfig(6.0, 6.0, -20.0, 0.5), 16_000, rooms)
-    dataset = _input(data, preset_name, batch_size, augment=augment, shift=PitchShift(2, 20.0))
+    augment = input_data.build_augment(
+        input_data.AugmentConfig(6.0, 6.0, -20.0, 0.5), 16_000, rooms
+    )
+    dataset = _input(
+        data, preset_name, batch_size, augment=augment, shift=input_data.PitchShift(2, 20.0)
+    )
     iterator = iter(dataset)
     for _ in itertools.islice(iterator, 4):
         pass
@@ -68,14 +73,10 @@ def train(data: str, preset_name: str, batch_size: int, steps: int) -> Speed:
     """Makes so many training steps, after one that does not count, with a batch that is already there."""
     import tensorflow as tf
 
-    from tfamt.config import replace
-    from tfamt.presets import preset
-    from tfamt.training import Trainer
-
     config = replace(preset(preset_name), "training", batch_size=batch_size)
     batch = next(iter(_input(data, preset_name, batch_size)))
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(config, folder, tf.distribute.get_strategy())
+        trainer = training.Trainer(config, folder, tf.distribute.get_strategy())
         trainer.train_step(batch)
 
         def step() -> None:
@@ -97,13 +98,9 @@ def _timed(work: Callable[[], None], config: Config, windows: int) -> Speed:
 
 
 def _input(data: str, preset_name: str, batch_size: int, **augmentation: Any) -> tf.data.Dataset:
-    from pipelines.training_input import training_input
-    from pipelines.windows import load_index
-    from tfamt.config import replace
-    from tfamt.presets import preset
 
     config = replace(preset(preset_name), "training", batch_size=batch_size)
-    return training_input(config, load_index(data, "train"), **augmentation)
+    return input_data.training_input(config, load_index(data, "train"), **augmentation)
 
 
 def _room_responses() -> list[NDArray[np.float32]]:

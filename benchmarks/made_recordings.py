@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tfamt.notes import Notes
-from tfamt.outputs.sound import SAMPLE_RATE, synthesise
-from tfamt.outputs.tables import write_csv
+from tfamt.notes.sonify import SAMPLE_RATE, synthesise
+from tfamt.notes.table import Notes
+from tfamt.notes.tables import write_csv
 
 _PHRASE_SECONDS = 20.0
 

@@ -8,11 +8,21 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfamt.audio.loudness import loudness
+from tfamt.audio.reading import SAMPLE_RATE, read
+from tfamt.network.frontend import build_frontend
+from tfamt.network.frozen_graph import freeze
+from tfamt.notes.midi import write_midi
+from tfamt.notes.table import Notes
+from tfamt.transcription.backends import optimize_for_inference
+from tfamt.transcription.note_decoder import NoteDecoder
+from tfamt.transcription.windows import window_cutter
+
 if TYPE_CHECKING:
     import keras
 
     from tfamt.config import Config
-    from tfamt.notes import Row
+    from tfamt.notes.table import Row
 
 
 def stage_costs(
@@ -21,26 +31,15 @@ def stage_costs(
     """CPU seconds of each stage alone, and the seconds of audio that went through them."""
     import tensorflow as tf
 
-    from tfamt.audio import SAMPLE_RATE, read
-    from tfamt.backends import optimize_for_inference
-    from tfamt.decoding import NoteDecoder
-    from tfamt.frames import FrameGrid
-    from tfamt.level import loudness
-    from tfamt.midi import write_midi
-    from tfamt.model import build_frontend
-    from tfamt.notes import Notes
-    from tfamt.serving_graph import freeze
-    from tfamt.windows import window_cutter
-
-    grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
+    grid = config.spectrogram.grid
     inference = config.inference
     frontend = tf.function(build_frontend(config.spectrogram))
     fast = optimize_for_inference(model)
-    window = tf.TensorSpec([1, inference.window_frames, config.spectrogram.bins])
+    spec = tf.TensorSpec([1, inference.window_frames, config.spectrogram.bins])
     network = freeze(
-        tf.function(lambda spectrogram: fast(spectrogram, training=False), input_signature=[window])
+        tf.function(lambda spectrogram: fast(spectrogram, training=False), input_signature=[spec])
     )
-    network(frontend(tf.zeros([1, config.window_samples])))
+    network(frontend([tf.zeros([1, config.window_samples]), tf.ones([1])]))
     costs = dict.fromkeys(("decoding audio", "front-end", "network", "notes", "writing"), 0.0)
     samples = 0
 
@@ -53,16 +52,21 @@ def stage_costs(
     for recording in recordings:
         waveform = timed("decoding audio", read, recording)
         samples += len(waveform)
-        level = None
-        if config.spectrogram.normalizes_loudness:
-            level = timed("decoding audio", loudness, waveform)
-        cutter = window_cutter(config, level)
+        measured = timed("decoding audio", loudness, waveform)
+        cutter = window_cutter(config, measured)
         decoder = NoteDecoder(config.decoding, grid)
         rows: list[Row] = []
-        for cut in [*cutter.push(waveform), *(cut for cuts in cutter.rest() for cut in cuts)]:
-            spectrogram = timed("front-end", frontend, tf.constant(cut.waveform[None]))
+        for window in [
+            *cutter.push(waveform),
+            *(window for last in cutter.flush() for window in last),
+        ]:
+            spectrogram = timed(
+                "front-end",
+                frontend,
+                [tf.constant(window.waveform[None]), tf.constant([window.loudness], tf.float32)],
+            )
             outputs = timed("network", network, spectrogram)
-            kept = slice(inference.margin_frames, inference.margin_frames + cut.frames)
+            kept = slice(inference.margin_frames, inference.margin_frames + window.frames)
             rolls = {name: roll.numpy()[0, kept] for name, roll in outputs.items()}
             rows += timed("notes", decoder.push, rolls)
         notes = Notes.from_rows(rows + timed("notes", decoder.finish))

@@ -20,7 +20,7 @@ import numpy as np
 import pretty_midi
 import soundfile
 
-from tfamt.files import atomic_path
+from tfamt.utils.atomic_files import atomic_path
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 SAMPLE_RATE = 44_100

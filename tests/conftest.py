@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, command
+from tests.support.processes import ROOT, command
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A shell that starts the tests in the background has Ctrl-C ignored, and commands started from here would inherit that.

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tfamt.audio import probe, read
-from tfamt.midi import read_midi
+from tfamt.audio.reading import probe, read
+from tfamt.notes.midi import read_midi
 
 
 @pytest.fixture(scope="module")

@@ -11,18 +11,17 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from pipelines import maestro, maps, musicnet
 from pipelines.commands import train
-from pipelines.recordings import SPLITS, DataSet
-from pipelines.scoring import evaluate, hear
-from pipelines.shards import ShardJob, write_shard
-from pipelines.windows import load_index
-from tests import make_fixtures
-from tfamt.backends import keras_backend
-from tfamt.config_flags import config_from_flags
+from pipelines.preparation.index import load_index
+from pipelines.preparation.shards import ShardJob, write_shard
+from pipelines.readers import maestro, maps, musicnet
+from pipelines.readers.recordings import SPLITS, DataSet
+from tests.support import make_fixtures
+from tfamt.commands.config_flags import config_from_flags
+from tfamt.network.trained_models import load_model
 from tfamt.presets import preset
-from tfamt.transcription import Transcriber
-from tfamt.weights import load_model
+from tfamt.transcription.backends import keras_backend
+from tfamt.transcription.transcriber import Transcriber
 
 DATA_SETS = {"maps": 8688, "maestro": 60_438, "musicnet": 20_000}
 """Steps: 2000 epochs of 139, 967 and 320 recordings, 32 to a batch."""

@@ -24,15 +24,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzzing import CASES, bounded, damaged
-from tests.test_windows import _recording, write_prepared
+from tests.pipelines.input.test_training_windows import _recording, write_prepared
+from tests.support.fuzzing import CASES, bounded, damaged
 from tfamt.config import Config
 from tfamt.errors import InputError
-from tfamt.labels import parse_labels
-from tfamt.midi import parse_midi
-from tfamt.notes import Notes
+from tfamt.network.weights import load_weights, save_weights
+from tfamt.notes.label_files import parse_labels
+from tfamt.notes.midi import parse_midi
+from tfamt.notes.table import Notes
 from tfamt.presets import preset
-from tfamt.weights import load_weights, save_weights
 
 
 def check(read: Callable[[], Any], name: str) -> Any:
@@ -184,7 +184,7 @@ def flagfiles(folder: Path) -> None:
 
     from pipelines.commands import train
     from tfamt.commands.app import run
-    from tfamt.config_flags import config_from_flags
+    from tfamt.commands.config_flags import config_from_flags
 
     def main(argv: list[str]) -> int:
         assert isinstance(config_from_flags(), Config)
@@ -244,8 +244,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.fuzz
 def test_indexes_and_shards(prepared: Path) -> None:
-    from pipelines.integrity import leave_out_damaged
-    from pipelines.windows import load_index
+    from pipelines.preparation.index import load_index
+    from pipelines.preparation.integrity import leave_out_damaged
 
     shard, index = prepared / "train-00000-of-00001.tfrecord", next(prepared.glob("*.index.json"))
     whole = {path: path.read_bytes() for path in (shard, index)}
@@ -283,9 +283,9 @@ def test_indexes_and_shards(prepared: Path) -> None:
 def test_records_with_right_checksums(prepared: Path, tmp_path: Path) -> None:
     import tensorflow as tf
 
-    from pipelines.integrity import bad_records, readable
-    from pipelines.records import FOOTER_BYTES, HEADER_BYTES, parse
-    from pipelines.windows import Stored, load_index
+    from pipelines.preparation.index import StoredRecording, load_index
+    from pipelines.preparation.integrity import bad_records, readable
+    from pipelines.preparation.records import FOOTER_BYTES, HEADER_BYTES, parse
 
     (stored,) = load_index(prepared, "train")
     record = Path(stored.shard).read_bytes()[HEADER_BYTES:-FOOTER_BYTES]
@@ -300,7 +300,7 @@ def test_records_with_right_checksums(prepared: Path, tmp_path: Path) -> None:
         size = shard.stat().st_size
         entry = dataclasses.replace(stored.entry, offsets=(0, size))
         with bounded():
-            if bad_records(Stored(str(shard), size, entry)):
+            if bad_records(StoredRecording(str(shard), size, entry)):
                 return
         batches = readable(map(parsed, [tf.constant(content)]))
         found = check(lambda: next(batches), "the prepared data cannot be read any more")

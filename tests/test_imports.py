@@ -62,7 +62,7 @@ import os.path, numpy as np
 from . import sibling
 def f():
     if True:
-        from pipelines.maps import read
+        from pipelines.readers.maps import read
         importlib.import_module("keras.layers")
 """
     assert top_packages(source) == {"os", "numpy", "pipelines", "keras"}
@@ -92,9 +92,9 @@ def test_commands_import_heavy_packages_late(module: str) -> None:
 def test_package_offers_its_members_lazily() -> None:
     code = """
 import tfamt
-assert "Notes" in dir(tfamt) and "tfamt.notes" not in sys.modules
-import tfamt.notes
-assert tfamt.Notes is tfamt.notes.Notes
+assert "Notes" in dir(tfamt) and "tfamt.notes.table" not in sys.modules
+import tfamt.notes.table
+assert tfamt.Notes is tfamt.notes.table.Notes
 assert "tensorflow" not in sys.modules
 from tfamt import build_model, transcribe
 print(build_model.__module__, transcribe.__module__)
@@ -107,7 +107,7 @@ except AttributeError as error:
         [sys.executable, "-c", "import sys" + code], cwd=ROOT, capture_output=True, text=True
     )
     assert run.stdout.splitlines() == [
-        "tfamt.model tfamt.transcription",
+        "tfamt.network.model tfamt.transcription.transcriber",
         "module 'tfamt' has no attribute 'nothing'",
     ], run.stderr
 

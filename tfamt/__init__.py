@@ -3,52 +3,17 @@
 >>> import tfamt
 >>> notes = tfamt.transcribe("recording.flac")
 
-Importing the package costs next to nothing: what it offers is loaded, and TensorFlow with it, at first use.
+Importing the package costs next to nothing: each name, and TensorFlow with it, loads at first use.
 """
 
-from __future__ import annotations
-
-import importlib
 import os
-from typing import TYPE_CHECKING, Any
 
-from tfamt.version import __version__
+import lazy_loader
 
-# Where a processor has no AVX-512, TensorFlow takes oneDNN's convolutions only if asked to; there they are two to three
-# times as fast as its own. It looks when it starts; a value set by the user stays.
+from tfamt.version import __version__ as __version__
+
+# Without AVX-512, TensorFlow uses oneDNN's convolutions only on request; there they are two to three times as fast as its
+# own. TensorFlow reads the variable when it loads; a value set by the user stays.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-if TYPE_CHECKING:
-    from tfamt.model import build_model
-    from tfamt.notes import Notes
-    from tfamt.streaming import StreamingTranscriber
-    from tfamt.transcription import Transcriber, transcribe
-
-__all__ = [
-    "Notes",
-    "StreamingTranscriber",
-    "Transcriber",
-    "__version__",
-    "build_model",
-    "transcribe",
-]
-
-_HOMES = {
-    "Notes": "tfamt.notes",
-    "StreamingTranscriber": "tfamt.streaming",
-    "Transcriber": "tfamt.transcription",
-    "build_model": "tfamt.model",
-    "transcribe": "tfamt.transcription",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -18,9 +18,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from absl import flags
 
-from pipelines.measuring import in_turns, medians
+from benchmarks.measuring import in_turns, medians
+from tfamt import export, network, transcription
 from tfamt.commands.app import refuse_arguments
 from tfamt.errors import InputError
+from tfamt.presets import preset
 
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file. Default: the model in the package.")
 _PRESET = flags.DEFINE_string("preset", None, "Instead of --weights: a preset, random weights.")
@@ -57,30 +59,23 @@ def main(argv: list[str]) -> int:
 
 
 def _weights(folder: str) -> str:
-    from tfamt.weights import save_weights, shipped_weights
 
     if not _PRESET.value:
-        return str(_WEIGHTS.value or shipped_weights())
-    from tfamt.model import build_model
-    from tfamt.presets import preset
-    from tfamt.weights import named_weights
+        return str(_WEIGHTS.value or network.shipped_weights())
 
     config = preset(_PRESET.value)
-    weights = named_weights(build_model(config))
+    weights = network.named_weights(network.build_model(config))
     path = str(Path(folder, "random.npz"))
-    save_weights(path, config, {name: np.asarray(value) for name, value in weights.items()})
+    network.save_weights(path, config, {name: np.asarray(value) for name, value in weights.items()})
     return path
 
 
 def _runners(weights: str, folder: str) -> tuple[Any, dict[str, Runner]]:
     """The config, and a function from waveform to anything for each runtime."""
-    from tfamt.backends import keras_backend
-    from tfamt.export_files import export_onnx, run_onnx
-    from tfamt.weights import load_transcriber
-
-    config, model = load_transcriber(weights)
-    onnx = export_onnx(Path(folder, "model.onnx"), weights).path
+    config, model = network.load_transcriber(weights)
+    onnx = export.export_onnx(Path(folder, "model.onnx"), weights).path
+    backend = transcription.keras_backend(config, model)
     return config, {
-        "TensorFlow": keras_backend(config, model),
-        "ONNX Runtime": run_onnx(onnx.read_bytes()),
+        "TensorFlow": lambda waveform: backend(waveform, np.full(len(waveform), 0.1, np.float32)),
+        "ONNX Runtime": export.run_onnx(onnx.read_bytes()),
     }

@@ -9,7 +9,7 @@ Always: silence and noise, notes per minute, where every note is a false one. Th
   --soundfont     a piano that training never heard: lowest and highest notes, repeated ones, chords, pedal
   --general_midi  a General MIDI SoundFont: the piece --midi on piano, organ, guitar and violin
   --speech        any recording in which nobody plays, such as: espeak-ng -f README.md -w speech.wav
-Figures are means over recordings, defined in docs/evaluation.md. `pipelines.conditions` makes the sounds.
+Figures are means over recordings, defined in docs/evaluation.md. `pipelines.studies.robustness` makes the sounds.
 """
 
 from __future__ import annotations
@@ -23,14 +23,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from absl import flags
 
+from pipelines import input as input_data
+from pipelines import rendering, studies
+from tfamt import audio, evaluation, transcription
 from tfamt.commands.app import refuse_arguments
 from tfamt.errors import InputError
+from tfamt.notes.label_files import read_labels
+from tfamt.notes.midi import read_bytes
+from tfamt.notes.table import Notes
+from tfamt.utils.atomic_files import atomic_write
 
 if TYPE_CHECKING:
-    from pipelines.conditions import Example, Waveform
-    from pipelines.performance import Performance
-    from tfamt.notes import Notes
-    from tfamt.transcription import Transcriber
+    from pipelines.rendering.performances import Performance
+    from pipelines.studies.robustness import Example, Waveform
+    from tfamt.notes.table import Notes
+    from tfamt.transcription.transcriber import Transcriber
 
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
 _RECORDINGS = flags.DEFINE_string("recordings", None, "Folder of piano recordings with labels.")
@@ -51,17 +58,12 @@ Figures = dict[str, float]
 
 def main(argv: list[str]) -> int:
     """Measures and prints; returns the exit code."""
-    from pipelines.synthesis import require_soundfont
-    from tfamt.files import atomic_write
-    from tfamt.report import markdown_table
-    from tfamt.transcription import Transcriber
-
     refuse_arguments(argv)
     # All at once, before minutes go by.
     rooms, recordings, performance = _rooms(), _recordings(), _performance()
     for soundfont in filter(None, (_SOUNDFONT.value, _GENERAL_MIDI.value)):
-        require_soundfont(soundfont)
-    transcriber = Transcriber.load(_WEIGHTS.value, precision="float32")
+        rendering.require_soundfont(soundfont)
+    transcriber = transcription.Transcriber.load(_WEIGHTS.value, precision="float32")
     parts = {
         "without music: notes per minute": _false_notes(transcriber),
         "recordings": _scores(transcriber, _changed(recordings, rooms)),
@@ -72,24 +74,25 @@ def main(argv: list[str]) -> int:
         if rows:
             heading = [title, *next(iter(rows.values()))]
             cells = [[name, *map("{:.3f}".format, row.values())] for name, row in rows.items()]
-            print("\n".join(markdown_table(heading, cells)) + "\n")
+            print("\n".join(evaluation.markdown_table(heading, cells)) + "\n")
     if _JSON.value:
         atomic_write(_JSON.value, json.dumps(parts, indent=1) + "\n")
     return 0
 
 
 def _false_notes(transcriber: Transcriber) -> dict[str, Figures]:
-    from pipelines.conditions import Example, without_music
-    from tfamt import audio
-    from tfamt.audio import SAMPLE_RATE
-    from tfamt.notes import Notes
 
-    sounds = without_music(60.0 * _MINUTES.value)
-    sounds |= {Path(path).name: Example(audio.read(path), Notes.empty()) for path in _SPEECH.value}
+    sounds = studies.without_music(60.0 * _MINUTES.value)
+    sounds |= {
+        Path(path).name: studies.Example(audio.reading.read(path), Notes.empty())
+        for path in _SPEECH.value
+    }
     return {
         name: {
-            "notes a minute": len(transcriber.transcribe(sound.waveform, sample_rate=SAMPLE_RATE))
-            / (len(sound.waveform) / SAMPLE_RATE / 60.0)
+            "notes a minute": len(
+                transcriber.transcribe(sound.waveform, sample_rate=audio.SAMPLE_RATE)
+            )
+            / (len(sound.waveform) / audio.SAMPLE_RATE / 60.0)
         }
         for name, sound in sounds.items()
     }
@@ -99,13 +102,10 @@ def _scores(
     transcriber: Transcriber, examples: Iterator[tuple[str, Example]]
 ) -> dict[str, Figures]:
     """Mean figures by name of condition."""
-    from tfamt.audio import SAMPLE_RATE
-    from tfamt.evaluation import score
-
     found: dict[str, list[Figures]] = {}
     for name, example in examples:
-        estimate = transcriber.transcribe(example.waveform, sample_rate=SAMPLE_RATE)
-        found.setdefault(name, []).append(score(example.notes, estimate))
+        estimate = transcriber.transcribe(example.waveform, sample_rate=audio.SAMPLE_RATE)
+        found.setdefault(name, []).append(evaluation.score(example.notes, estimate))
     return {
         name: {figure: float(np.mean([scores[figure] for scores in all_])) for figure in _FIGURES}
         for name, all_ in found.items()
@@ -114,27 +114,21 @@ def _scores(
 
 def _rooms() -> list[Waveform | None]:
     """A room response for each recording by turns; None is no room."""
-    from pipelines.augment import read_responses
-
     if not _ROOMS.value:
         return [None]
     if not _RECORDINGS.value:
         raise InputError("there is nothing to put into rooms", fix="Give --recordings.")
-    return [*read_responses(_ROOMS.value)]
+    return [*input_data.read_responses(_ROOMS.value)]
 
 
 def _recordings() -> list[tuple[Path, Notes]]:
     """The recordings' files, and what is played in each."""
-    from tfamt.batch import find
-    from tfamt.label_pairs import labels_by_stem
-    from tfamt.labels import read_labels
-
     if not _RECORDINGS.value:
         return []
-    found, problems = find([_RECORDINGS.value])
+    found, problems = transcription.find([_RECORDINGS.value])
     if problems:
         raise problems[0]
-    labels = labels_by_stem(Path(_RECORDINGS.value))
+    labels = evaluation.labels_by_stem(Path(_RECORDINGS.value))
     for recording in found:
         if recording.path.stem not in labels:
             raise InputError("has no labels of its stem beside it", path=recording.path)
@@ -143,37 +137,29 @@ def _recordings() -> list[tuple[Path, Notes]]:
 
 def _performance() -> Performance | None:
     """What other instruments play."""
-    from pipelines.performance import parse_performance
-    from tfamt.midi import read_bytes
-
     if not _GENERAL_MIDI.value:
         return None
-    return parse_performance(read_bytes(_MIDI.value), _MIDI.value)
+    return rendering.parse_performance(read_bytes(_MIDI.value), _MIDI.value)
 
 
 def _changed(
     recordings: list[tuple[Path, Notes]], rooms: list[Waveform | None]
 ) -> Iterator[tuple[str, Example]]:
-    from pipelines.conditions import changed
-    from tfamt import audio
 
     for (path, notes), room in zip(recordings, itertools.cycle(rooms), strict=False):
-        yield from changed(audio.read(path), notes, room)
+        yield from studies.changed(audio.reading.read(path), notes, room)
 
 
 def _passages() -> Iterator[tuple[str, Example]]:
-    from pipelines.conditions import passages, play
-    from pipelines.synthesis import check_soundfont
 
     if not _SOUNDFONT.value:
         return
-    lag, _ = check_soundfont(_SOUNDFONT.value)
-    for name, performance in passages().items():
-        yield name, play(performance, _SOUNDFONT.value, lag)
+    lag, _ = rendering.check_soundfont(_SOUNDFONT.value)
+    for name, performance in studies.passages().items():
+        yield name, studies.play(performance, _SOUNDFONT.value, lag)
 
 
 def _instruments(performance: Performance | None) -> Iterator[tuple[str, Example]]:
-    from pipelines.conditions import by_instruments
 
     if performance and _GENERAL_MIDI.value:
-        yield from by_instruments(performance, _GENERAL_MIDI.value)
+        yield from studies.by_instruments(performance, _GENERAL_MIDI.value)

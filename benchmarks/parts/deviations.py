@@ -4,7 +4,7 @@ Usage: bin/benchmark deviations --labels=FOLDER [--performances=FOLDER] [--json=
 
 --labels holds label files of any data set (MAPS .txt, MIDI, .csv), --performances MIDI files with the pedal of a
 pianist, such as MAESTRO's; both however deep. No model is involved: a figure is what a transcriber that gets every
-frame right would be credited with. `pipelines.deviations` says what each figure is.
+frame right would be credited with. `pipelines.studies.deviations` says what each figure is.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from pipelines.deviations import measure, measure_sustain
+from pipelines import rendering
+from pipelines.studies.deviations import measure, measure_sustain
+from tfamt import evaluation, notes
 from tfamt.commands.app import refuse_arguments
 from tfamt.errors import InputError
+from tfamt.utils.atomic_files import atomic_write
 
 _LABELS = flags.DEFINE_string("labels", None, "Folder of label files.")
 _PERFORMANCES = flags.DEFINE_string("performances", None, "Folder of MIDI files with pedal.")
@@ -27,22 +30,19 @@ _JSON = flags.DEFINE_string("json", None, "File to write the figures to.")
 
 def main(argv: list[str]) -> int:
     """The benchmark; returns its exit code."""
-    from pipelines.performance import parse_performance
-    from tfamt.files import atomic_write
-    from tfamt.labels import read_labels
-    from tfamt.midi import read_bytes
-
     refuse_arguments(argv)
     report = {}
     if _LABELS.value:
         # MAPS has its offsets in the .txt; what stands beside it in MIDI is less exact.
         endings = (".txt", ".csv", ".mid", ".midi")
-        report["labels"] = _means(_LABELS.value, endings, lambda path: measure(read_labels(path)))
+        report["labels"] = _means(
+            _LABELS.value, endings, lambda path: measure(notes.read_labels(path))
+        )
     if _PERFORMANCES.value:
         report["performances"] = _means(
             _PERFORMANCES.value,
             (".mid", ".midi"),
-            lambda path: measure_sustain(parse_performance(read_bytes(path), path)),
+            lambda path: measure_sustain(rendering.parse_performance(notes.read_bytes(path), path)),
         )
     if not report:
         raise InputError("--labels is missing, or --performances")
@@ -55,9 +55,7 @@ def _means(
     folder: str, endings: tuple[str, ...], measure: Callable[[Path], dict[str, float]]
 ) -> dict[str, float]:
     """Prints the means of the figures over the files of a folder, and returns them and the number of files."""
-    from tfamt.label_pairs import labels_by_stem
-
-    files = labels_by_stem(Path(folder), endings)
+    files = evaluation.labels_by_stem(Path(folder), endings)
     if not files:
         raise InputError("holds no label file", path=folder)
     rows = [measure(path) for path in files.values()]

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from absl import flags
 
-from pipelines.input_speed import Speed, deliver, train
-from pipelines.measuring import in_fresh_process, run_measured
+from benchmarks.input_speed import Speed, deliver, train
+from benchmarks.made_recordings import make_recordings
+from benchmarks.measuring import in_fresh_process, run_measured
 from tfamt.commands.app import refuse_arguments
 
 _PRESET = flags.DEFINE_string("preset", "icpr2020_mel", "The config to feed.")
@@ -80,8 +81,6 @@ def _tell(delivered: Sequence[Speed], trained: Sequence[Speed]) -> None:
 @contextlib.contextmanager
 def _prepared(count: int, seconds: float) -> Iterator[str]:
     """A prepared data set of so many recordings."""
-    from pipelines.made_recordings import make_recordings
-
     with tempfile.TemporaryDirectory() as folder:
         make_recordings(Path(folder, "source"), count, seconds, 16_000, 1)
         output = str(Path(folder, "prepared"))

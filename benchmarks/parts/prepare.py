@@ -14,7 +14,8 @@ from pathlib import Path
 
 from absl import flags
 
-from pipelines.measuring import Usage, run_measured
+from benchmarks.made_recordings import make_recordings
+from benchmarks.measuring import Usage, run_measured
 from tfamt.commands.app import refuse_arguments
 
 _RATE = 44_100
@@ -55,7 +56,6 @@ def main(argv: list[str]) -> int:
 
 
 def _prepare(count: int, seconds: float, repeats: int) -> list[Usage]:
-    from pipelines.made_recordings import make_recordings
 
     with tempfile.TemporaryDirectory(dir=_FOLDER.value) as folder:
         make_recordings(Path(folder, "source"), count, seconds, _RATE, 2)

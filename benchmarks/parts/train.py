@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from pipelines.arithmetic import multiply_adds, peak_multiply_adds
-from pipelines.measuring import in_turns, medians, megabytes_now
+from benchmarks.arithmetic import multiply_adds, peak_multiply_adds
+from benchmarks.measuring import in_turns, medians, megabytes_now
+from tfamt import network
+from tfamt import training as training_package
 from tfamt.commands.app import refuse_arguments
+from tfamt.config import replace
+from tfamt.presets import PRESETS, preset
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from tfamt.config import Config
-    from tfamt.training import Batch, Trainer
+    from tfamt.training.trainer import Batch, Trainer
 
 SEGMENT_SECONDS = 20.48
 
@@ -41,8 +45,6 @@ Parts = dict[str, tuple[float, float]]
 def main(argv: list[str]) -> int:
     """Measures and prints; returns the exit code."""
     refuse_arguments(argv)
-    from tfamt.config import replace
-    from tfamt.presets import PRESETS, preset
 
     names = list(PRESETS) if _PRESETS.value == ["all"] else _PRESETS.value
     configs = [replace(preset(name), "training", batch_size=_BATCH.value) for name in names]
@@ -61,8 +63,6 @@ def main(argv: list[str]) -> int:
 
 def print_times(config: Config, repeats: int, peak: float) -> None:
     """A table of one preset, and its distance to the peak."""
-    from tfamt.model import build_model
-
     training = config.training
     audio = training.window_frames * config.spectrogram.hop / config.spectrogram.sample_rate
     segments = training.batch_size * audio / SEGMENT_SECONDS
@@ -71,7 +71,9 @@ def print_times(config: Config, repeats: int, peak: float) -> None:
     print("part        wall s   CPU s")
     for part, (wall, cpu) in times.items():
         print(f"{part:10s}  {wall / segments:6.3f}  {cpu / segments:6.3f}")
-    products = multiply_adds(build_model(config), training.window_frames, config.spectrogram.bins)
+    products = multiply_adds(
+        network.build_model(config), training.window_frames, config.spectrogram.bins
+    )
     multiplied = products / audio * SEGMENT_SECONDS / 1e9
     # Backward, each product is taken twice: for its input and for its weights.
     floor = 3 * multiplied / peak
@@ -86,21 +88,19 @@ def step_times(config: Config, repeats: int) -> Parts:
     """Medians for a whole batch, in turns: input, forward, backward, update, and the step of the last three."""
     import tensorflow as tf
 
-    from tfamt.losses import loss_terms, total_loss
-    from tfamt.model import build_frontend
-    from tfamt.training import Trainer
-
-    frontend = build_frontend(config.spectrogram)
+    frontend = network.build_frontend(config.spectrogram)
     samples = config.training.window_frames * config.spectrogram.hop
     waveform = tf.random.normal([config.training.batch_size, samples], stddev=0.1)
     batch = _batch(config)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(config, folder, tf.distribute.get_strategy())
+        trainer = training_package.Trainer(config, folder, tf.distribute.get_strategy())
 
         def loss() -> tf.Tensor:
             outputs = trainer.model(batch["spectrogram"], training=True)
-            terms = loss_terms(batch, outputs, batch["spectrogram"], tf.constant(1.0))
-            return total_loss(terms, config.loss)
+            terms = training_package.loss_terms(
+                batch, outputs, batch["spectrogram"], tf.constant(1.0)
+            )
+            return training_package.total_loss(terms, config.loss)
 
         def gradients() -> Any:
             with tf.GradientTape() as tape:
@@ -128,13 +128,10 @@ def print_memory(config: Config, steps: int) -> None:
     """Resident memory by step: what is in use after a tenth of the run, and at its end."""
     import tensorflow as tf
 
-    from tfamt.config import replace
-    from tfamt.training import Trainer
-
     config = replace(config, "training", steps=steps)
     memory: dict[int, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        trainer: Trainer = Trainer(config, folder, tf.distribute.get_strategy())
+        trainer: Trainer = training_package.Trainer(config, folder, tf.distribute.get_strategy())
 
         def report(step: int, _: object) -> None:
             memory[step] = megabytes_now()

@@ -9,7 +9,7 @@ audio and writing included, start excluded. Gives the median of --repeats, by th
 take lines "RECORDING<TAB>MIDI" and say "done" after each. For basic-pitch, in an environment of its own:
   python3.11 -m venv bp && bp/bin/pip install basic-pitch==0.4.0 'numpy<2' onnxruntime
   bin/benchmark transcribe --audio=FOLDER \
-    --compare_with='bp/bin/python pipelines/comparisons/basic_pitch_worker.py onnx'
+    --compare_with='bp/bin/python benchmarks/basic_pitch_worker.py onnx'
 """
 
 from __future__ import annotations
@@ -29,17 +29,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
-from pipelines.arithmetic import multiply_adds, peak_multiply_adds
-from pipelines.measuring import cpu_seconds, run_measured
-from tfamt.backends import share_cores
+from benchmarks.arithmetic import multiply_adds, peak_multiply_adds
+from benchmarks.made_recordings import make_recordings
+from benchmarks.measuring import cpu_seconds, run_measured
+from benchmarks.stage_costs import stage_costs
+from tfamt import audio, network, transcription
 from tfamt.commands.app import refuse_arguments
+from tfamt.config import replace
 from tfamt.errors import InputError
+from tfamt.notes.midi import write_midi
+from tfamt.presets import preset
+from tfamt.transcription.resources import share_cores
 
 if TYPE_CHECKING:
     import keras
 
     from tfamt.config import Config
-    from tfamt.transcription import Transcriber
+    from tfamt.transcription.transcriber import Transcriber
 
 _AUDIO = flags.DEFINE_string("audio", None, "Folder of recordings.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
@@ -70,19 +76,15 @@ def main(argv: list[str]) -> int:
 
 
 def _measure_speed(folder: str) -> None:
-    from pipelines.stage_costs import stage_costs
-    from tfamt.audio import probe
-    from tfamt.batch import find
-    from tfamt.transcription import Transcriber
 
-    found, problems = find([folder])
+    found, problems = transcription.find([folder])
     if problems:
         raise problems[0]
     recordings = [recording.path for recording in found]
-    audio = sum(probe(recording).duration for recording in recordings)
+    audio = sum(audio.probe(recording).duration for recording in recordings)
     share_cores(_PARALLEL.value)
     config, model = _network()
-    transcriber = Transcriber.from_model(config, model)
+    transcriber = transcription.Transcriber.from_model(config, model)
     _compare(transcriber, recordings, audio, config.name)
 
     costs, seconds = stage_costs(config, model, recordings)
@@ -103,18 +105,15 @@ def _measure_speed(folder: str) -> None:
 
 
 def _network() -> tuple[Config, keras.Model]:
-    from tfamt.config import replace
-    from tfamt.model import build_model
-    from tfamt.precision import inference_precision, layers_in
-    from tfamt.presets import preset
-    from tfamt.weights import load_transcriber, shipped_weights
 
     precision = _PRECISION.value
     if not _PRESET.value:
-        return load_transcriber(_WEIGHTS.value or shipped_weights(), precision)
+        return network.load_transcriber(_WEIGHTS.value or network.shipped_weights(), precision)
     config = preset(_PRESET.value)
-    with layers_in(inference_precision(precision)):
-        model = build_model(replace(config, "model", reconstruction=False, second_pass=False))
+    with network.layers_in(network.inference_precision(precision)):
+        model = network.build_model(
+            replace(config, "model", reconstruction=False, second_pass=False)
+        )
     return config, model.get_layer("transcriber")
 
 
@@ -157,7 +156,6 @@ def _timed(pid: int, times: list[_Time]) -> Iterator[None]:
 
 
 def _transcribe(transcriber: Transcriber, recordings: list[Path], out: Path) -> None:
-    from tfamt.midi import write_midi
 
     def work(recording: Path) -> None:
         notes = transcriber.transcribe(recording)
@@ -212,7 +210,6 @@ def _measure_start(recording: str) -> None:
 
 
 def _measure_memory() -> None:
-    from pipelines.made_recordings import make_recordings
 
     peaks = []
     for seconds in _MEMORY_SECONDS:

@@ -20,6 +20,8 @@ from apache_beam.io import fileio, filesystems
 from apache_beam.utils import shared
 
 from tfamt.errors import InputError
+from tfamt.notes.midi import write_midi
+from tfamt.transcription.transcriber import Transcriber
 
 # Parts of Beam's own code come without types.
 beam: Any = apache_beam
@@ -55,8 +57,6 @@ class TranscribeFiles(apache_beam.DoFn):
 
     def setup(self) -> None:
         """Loads the model, if no other thread of this process has."""
-        from tfamt.transcription import Transcriber
-
         self._transcriber = self._shared.acquire(lambda: Transcriber.load(self._weights))
 
     def process(self, recording: str) -> Iterator[Result]:
@@ -70,8 +70,6 @@ class TranscribeFiles(apache_beam.DoFn):
                 content = file.read()
             notes = self._transcriber.transcribe(content)
             with tempfile.TemporaryDirectory() as folder:
-                from tfamt.midi import write_midi
-
                 write_midi(notes, Path(folder, "notes.mid"))
                 _deliver(Path(folder, "notes.mid").read_bytes(), target)
         except (InputError, OSError) as error:

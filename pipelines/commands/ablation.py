@@ -1,6 +1,6 @@
-"""The paper's experiment: trains with and without reconstruction, compares, and writes a report.
+"""Run the paper's experiment: train with and without reconstruction, compare, and write a report.
 
-Usage: bin/ablation --data=FOLDER [flags] [-- flags of bin/train]
+Usage: bin/ablation --data=FOLDER [flags] [-- flags of config fields]
 
 For every seed icpr2020_mel and icpr2020_mel_baseline are trained on the same data in the same order, in the end
 icpr2020_cqt with the first seed. Each run is evaluated on the validation and the test split, tuned on the validation
@@ -8,18 +8,24 @@ split, and evaluated on the test split once more. After every run the report is 
 where it was stopped; runs in training lose two minutes at the most. Started several times, each takes runs that no
 other is at work on; --results, kept under version control, lets a study go on elsewhere.
 
-Flags after -- go to bin/train, for all runs alike.
+Flags after -- are fields of the config (bin/train --help lists them), for all runs alike.
 """
 
 from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
+from pipelines import studies
 from tfamt.commands.app import required, run
+from tfamt.commands.config_flags import define_config_flags, override_by_flags
 from tfamt.errors import InputError
+
+if TYPE_CHECKING:
+    from tfamt.config import Config
 
 _DATA = flags.DEFINE_string("data", None, "Prepared data set with a validation and a test split.")
 _OUTPUT = flags.DEFINE_string("output", "runs/ablation", "Folder of trainings and logs.")
@@ -40,15 +46,10 @@ _REPORT_ONLY = flags.DEFINE_bool("report_only", False, "Writes the report of wha
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code."""
-    from pipelines.ablation import Settings, carry_out, open_study
-    from pipelines.ablation_report import write_report
-
+    """Run the command; return its exit code."""
     data = required(_DATA, fix="Make it with bin/prepare, see BUILD.md.")
-    strange = [argument for argument in argv[1:] if not argument.startswith("--")]
-    if strange:
-        raise InputError(f"only flags may follow --. Received: {' '.join(strange)}")
-    settings = Settings(
+    overrides = _config_overrides(argv)
+    settings = studies.AblationSettings(
         data=data,
         seeds=_SEEDS.value,
         steps=_STEPS.value,
@@ -61,25 +62,51 @@ def main(argv: list[str]) -> int:
         tuning_minutes=_TUNING.value,
         train_flags=tuple(argv[1:]),
     )
-    # Whoever stops the study stops the training that is under way, too; two must never share a run folder.
+    # SIGTERM stops the training in progress too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     work = Path(_OUTPUT.value)
-    study = open_study(settings, work, Path(_RESULTS.value or work / "results"))
+    results = Path(_RESULTS.value or work / "results")
     path = Path(_REPORT.value) if _REPORT.value else work / "ablation.md"
-    for item in study.runs:
-        if _REPORT_ONLY.value or item.done:
-            continue
-        if carry_out(item, lambda line: print(line, flush=True)):
-            write_report(study, path)
-        else:
-            print(f"{item.name}: another process is at work on it", flush=True)
-    write_report(study, path)
+
+    def customize(config: Config) -> Config:
+        return override_by_flags(config, overrides)
+
+    if _REPORT_ONLY.value:
+        study = studies.open_study(settings, work, results, customize)
+    else:
+        study = studies.run_ablation(
+            settings,
+            work,
+            results,
+            customize=customize,
+            progress=lambda line: print(line, flush=True),
+            after_run=lambda study: studies.write_report(study, path),
+        )
+    studies.write_report(study, path)
     print(f"report: {path}")
     return 0
 
 
+def _config_overrides(argv: list[str]) -> flags.FlagValues:
+    """Parse the flags after --, which change the config of every run.
+
+    Raises:
+      InputError: there is anything but flags of config fields.
+    """
+    strange = [argument for argument in argv[1:] if not argument.startswith("--")]
+    if strange:
+        raise InputError(f"only flags may follow --. Received: {' '.join(strange)}")
+    values = flags.FlagValues()  # type: ignore[no-untyped-call]
+    define_config_flags(values)
+    try:
+        values(argv)
+    except flags.Error as error:
+        raise InputError(f"flags after -- must be fields of the config ({error})") from error
+    return values
+
+
 def cli() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run(main)
 
 

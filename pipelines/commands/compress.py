@@ -4,7 +4,7 @@ Usage: bin/compress --run=FOLDER --data=FOLDER --model_conv_ranks=0,0,32,24 --ou
 
 Of the model of a run (or --weights) the 3x3 kernels of U-net 1 become products of these ranks, level by level from the
 top; 0 leaves a level as it is. With --model_context_rank and --model_recurrent_rank those of the LSTM become some too.
-Which products they are is seen from windows of the training split (`tfamt.factorization`). The file says what its
+Which products they are is seen from windows of the training split (`tfamt.network.low_rank`). The file says what its
 network is like: bin/evaluate, bin/transcribe, bin/export take it as they take any, and bin/train --initial_weights
 goes on from it, given the same three flags.
 """
@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from pipelines import input as input_data
+from pipelines import preparation
+from tfamt import network
 from tfamt.commands.app import refuse_arguments, required, run
-from tfamt.config_flags import changed_by_flags, define_field_flags
+from tfamt.commands.config_flags import changed_by_flags, define_field_flags
 from tfamt.errors import InputError
+from tfamt.utils.output_paths import check_output_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,14 +44,11 @@ define_field_flags("model", *_RANKS)
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
-    from tfamt.targets import check_target
-    from tfamt.weights import load_weights, save_weights, weights_path
-
     refuse_arguments(argv)
-    path = weights_path(_RUN.value, _WEIGHTS.value)
+    path = network.weights_path(_RUN.value, _WEIGHTS.value)
     target = required(_OUTPUT_WEIGHTS)
-    check_target(target, overwrite=_OVERWRITE.value)
-    config, arrays = load_weights(path)
+    check_output_path(target, overwrite=_OVERWRITE.value)
+    config, arrays = network.load_weights(path)
     if any(getattr(config.model, name) for name in _RANKS):
         raise InputError(
             "holds products already", path=path, fix="Take the weights that it was made of."
@@ -55,12 +56,8 @@ def main(argv: list[str]) -> int:
     small = dataclasses.replace(config, model=changed_by_flags("model", config.model))
     folders = required(_DATA)
 
-    from tfamt.factorization import factorized
-    from tfamt.model import build_transcriber
-    from tfamt.weights import build_trained_transcriber
-
-    whole = build_trained_transcriber(config, arrays, path)
-    narrow = build_transcriber(small.model, small.spectrogram)
+    whole = network.build_trained_transcriber(config, arrays, path)
+    narrow = network.build_transcriber(small.model, small.spectrogram)
     before, after = whole.count_params(), narrow.count_params()
     if after >= before:
         raise InputError(
@@ -68,18 +65,17 @@ def main(argv: list[str]) -> int:
             fix="Give smaller ones to --model_conv_ranks, --model_context_rank and --model_recurrent_rank.",
         )
     heard = _spectrograms(config, folders)
-    save_weights(target, small, factorized(arrays, whole, narrow, heard), half=_HALF.value)
+    network.save_weights(
+        target, small, network.factorized(arrays, whole, narrow, heard), half=_HALF.value
+    )
     print(f"{config.name}: {after} numbers instead of {before} in U-net 1 and its heads")
     return 0
 
 
 def _spectrograms(config: Config, folders: list[str]) -> Iterator[tf.Tensor]:
     """What a network of this config hears in the first batches of a training."""
-    from pipelines.training_input import training_input
-    from pipelines.windows import load_indexes
-
-    stored = load_indexes(folders, "train")
-    for batch in training_input(config, stored).take(_BATCHES.value):
+    stored = preparation.load_indexes(folders, "train")
+    for batch in input_data.training_input(config, stored).take(_BATCHES.value):
         yield batch["spectrogram"]
 
 

@@ -1,4 +1,4 @@
-"""Scores transcriptions against reference notes, or a model on a prepared data set.
+"""Score transcriptions against reference notes, or a model on a prepared data set.
 
 Usage: bin/evaluate --reference=FILE_OR_FOLDER --estimate=FILE_OR_FOLDER [flags]
        bin/evaluate --run=FOLDER --data=FOLDER --split=validation [flags]
@@ -17,25 +17,25 @@ Exit code 1 if a file had no partner or could not be read; the rest is scored al
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
+from pipelines import scoring
+from tfamt import evaluation, network, plots
 from tfamt.commands.app import refuse_arguments, report, required, run
 from tfamt.errors import InputError
+from tfamt.utils.output_paths import check_output_path, new_file
 
 if TYPE_CHECKING:
-    from tfamt.notes import Notes
-    from tfamt.report import Evaluation, Piece
+    from tfamt.evaluation.results import ScoredNotes
 
 _REFERENCE = flags.DEFINE_string("reference", None, "Label file, or folder of label files.")
 _ESTIMATE = flags.DEFINE_string("estimate", None, "Transcription, or folder of transcriptions.")
 _RUN = flags.DEFINE_string("run", None, "Folder of a run of bin/train, whose weights are scored.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file to score, instead of --run.")
 _DATA = flags.DEFINE_list(
-    "data", None, "Folders of prepared data sets (bin/prepare), parted by commas."
+    "data", None, "Folders of prepared data sets (bin/prepare), separated by commas."
 )
 _SPLIT = flags.DEFINE_enum("split", "validation", ["validation", "test"], "What to score on.")
 _DECODING = flags.DEFINE_string("decoding", None, "Decoding config that bin/tune wrote.")
@@ -64,20 +64,12 @@ _OVERLAY_SECONDS = flags.DEFINE_float("overlay_seconds", 30.0, "How much it show
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may be replaced.")
 
 
-@dataclass
-class _Result:
-    evaluation: Evaluation
-    notes: dict[str, tuple[Notes, Notes]]
-
-
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code."""
-    from tfamt.targets import check_target
-
+    """Run the command; return its exit code."""
     refuse_arguments(argv)
-    for target in (_JSON, _MARKDOWN, _CSV, _PNG, _OVERLAY):
-        if target.value:
-            check_target(target.value, overwrite=_OVERWRITE.value)
+    for path in (_JSON, _MARKDOWN, _CSV, _PNG, _OVERLAY):
+        if path.value:
+            check_output_path(path.value, overwrite=_OVERWRITE.value)
     shift = _label_shift()
     model = _RUN.value or _WEIGHTS.value or _DATA.value
     if model and (_REFERENCE.value or _ESTIMATE.value):
@@ -90,7 +82,7 @@ def main(argv: list[str]) -> int:
 
 
 def _label_shift() -> float | str:
-    """Seconds, or "auto"."""
+    """Return seconds, or "auto"."""
     if _SHIFT.value == "auto":
         return "auto"
     try:
@@ -101,95 +93,51 @@ def _label_shift() -> float | str:
         ) from error
 
 
-def _score_files(shift: float | str) -> _Result:
-    from tfamt.label_pairs import pair_up, score_pair
-    from tfamt.report import Evaluation
-
-    reference, estimate = Path(required(_REFERENCE)), Path(required(_ESTIMATE))
-    pairs = pair_up(reference, estimate)
-    pieces: dict[str, Piece] = {}
-    notes: dict[str, tuple[Notes, Notes]] = {}
-    for name, files in pairs.files.items():
-        try:
-            pieces[name], *both = score_pair(*files, shift)
-            notes[name] = (both[0], both[1])
-        except InputError as error:
-            pairs.problems.append(str(error))
-    for problem in pairs.problems:
+def _score_files(shift: float | str) -> ScoredNotes:
+    """Score files against files, and report those that could not be scored."""
+    scored = evaluation.evaluate_files(required(_REFERENCE), required(_ESTIMATE), label_shift=shift)
+    for problem in scored.evaluation.problems:
         report(problem)
-    if not pieces:
-        raise InputError(
-            "nothing could be scored: no readable reference and estimate share a name",
-            fix=f"Received: --reference {reference} --estimate {estimate}",
-        )
-    source = {"reference": str(reference), "estimate": str(estimate)}
-    return _Result(Evaluation(pieces, source, problems=tuple(pairs.problems)), notes)
+    return scored
 
 
-def _score_model(shift: float | str) -> _Result:
-    import dataclasses
-
-    from tqdm import tqdm
-
-    from pipelines.scoring import evaluate, hear
-    from pipelines.tuning import read_decoding
-    from pipelines.whole_recordings import WholeRecordings
-    from pipelines.windows import load_indexes
-    from tfamt.backends import share_cores
-    from tfamt.transcription import Transcriber
-    from tfamt.weights import load_model, weights_path
-
-    weights = weights_path(_RUN.value, _WEIGHTS.value)
-    folders = required(_DATA)
-    stored = load_indexes(folders, _SPLIT.value)
-    decoding = read_decoding(_DECODING.value) if _DECODING.value else None
-    if not _WHOLE.value:
-        share_cores()
-    config, model = load_model(weights)
-    if decoding:
-        config = dataclasses.replace(config, decoding=decoding)
-    transcriber = (
-        WholeRecordings(config, model) if _WHOLE.value else Transcriber.from_model(config, model)
+def _score_model(shift: float | str) -> ScoredNotes:
+    return scoring.evaluate_model(
+        network.weights_path(_RUN.value, _WEIGHTS.value),
+        required(_DATA),
+        _SPLIT.value,
+        decoding=scoring.read_decoding(_DECODING.value) if _DECODING.value else None,
+        whole_recordings=_WHOLE.value,
+        label_shift=shift,
+        show_progress=True,
     )
-    progress = tqdm(stored, desc=config.name, unit="recording", disable=None)
-    source = {
-        "weights": weights,
-        "data": folders,
-        "split": _SPLIT.value,
-        "whole_recordings": _WHOLE.value,
-    }
-    return _Result(*evaluate((hear(transcriber, x) for x in progress), config, source, shift))
 
 
-def _deliver(result: _Result) -> None:
-    from tfamt.report import format_csv, format_markdown, format_text
-    from tfamt.report_pictures import write_metrics_png
-    from tfamt.targets import new_file
+def _deliver(result: ScoredNotes) -> None:
 
-    evaluation = result.evaluation
-    print(format_text(evaluation))
-    for target, text in (
-        (_JSON, evaluation.to_json),
-        (_MARKDOWN, lambda: format_markdown(evaluation)),
-        (_CSV, lambda: format_csv(evaluation)),
+    scored = result.evaluation
+    print(evaluation.format_text(scored))
+    for path, text in (
+        (_JSON, scored.to_json),
+        (_MARKDOWN, lambda: evaluation.format_markdown(scored)),
+        (_CSV, lambda: evaluation.format_csv(scored)),
     ):
-        if target.value:
-            with new_file(target.value, overwrite=_OVERWRITE.value) as temporary:
+        if path.value:
+            with new_file(path.value, overwrite=_OVERWRITE.value) as temporary:
                 temporary.write_text(text(), "utf-8")
     if _PNG.value:
-        write_metrics_png(evaluation, _PNG.value, overwrite=_OVERWRITE.value)
+        plots.write_metrics_png(scored, _PNG.value, overwrite=_OVERWRITE.value)
     if _OVERLAY.value:
         _draw_overlay(result)
 
 
-def _draw_overlay(result: _Result) -> None:
-    from tfamt.report_pictures import write_overlay_png
+def _draw_overlay(result: ScoredNotes) -> None:
 
     pieces = result.evaluation.pieces
     by_score = sorted(pieces, key=lambda name: pieces[name].scores["note_f1"])
     name = _OVERLAY_PIECE.value or by_score[len(by_score) // 2]
     assert _OVERLAY.value is not None, "checked by the caller"
-    write_overlay_png(
+    plots.write_overlay_png(
         *result.notes[name],
         _OVERLAY.value,
         start=_OVERLAY_START.value,
@@ -200,7 +148,7 @@ def _draw_overlay(result: _Result) -> None:
 
 
 def cli() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run(main)
 
 

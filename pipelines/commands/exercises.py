@@ -13,7 +13,11 @@ from pathlib import Path
 
 from absl import flags
 
+from pipelines import rendering
+from tfamt import audio, notes, transcription
 from tfamt.commands.app import refuse_arguments, required, run
+from tfamt.utils.atomic_files import atomic_path, atomic_write
+from tfamt.utils.output_paths import make_folder
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder that is made.")
 _PIECES = flags.DEFINE_integer("pieces", 150, "Exercises, 90 s each.", 0)
@@ -28,19 +32,9 @@ def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
     import soundfile
 
-    from pipelines.exercises import exercise, sound_without_music
-    from pipelines.performance import midi_bytes
-    from pipelines.synthesis import SAMPLE_RATE
-    from tfamt import audio
-    from tfamt.batch import find
-    from tfamt.files import atomic_path, atomic_write
-    from tfamt.notes import Notes
-    from tfamt.outputs.tables import write_csv
-    from tfamt.targets import make_folder
-
     refuse_arguments(argv)
     output = required(_OUTPUT)
-    others, problems = find(_NO_MUSIC.value)
+    others, problems = transcription.find(_NO_MUSIC.value)
     if problems:
         raise problems[0]
     midi, sounds = Path(output, "midi"), Path(output, "sounds", "train")
@@ -49,18 +43,19 @@ def main(argv: list[str]) -> int:
 
     def write_sound(name: str, waveform: object) -> None:
         with atomic_path(sounds / f"{name}.flac") as temporary:
-            soundfile.write(temporary, waveform, SAMPLE_RATE, format="FLAC")
-        write_csv(Notes.empty(), sounds / f"{name}.csv", overwrite=True)
+            soundfile.write(temporary, waveform, rendering.SAMPLE_RATE, format="FLAC")
+        notes.write_csv(notes.Notes.empty(), sounds / f"{name}.csv", overwrite=True)
 
     for number in range(_PIECES.value):
-        performance = exercise(_SEED.value + number)
+        performance = rendering.exercise(_SEED.value + number)
         atomic_write(
-            midi / f"exercise{number:04d}.mid", midi_bytes(performance, performance.notes.end)
+            midi / f"exercise{number:04d}.mid",
+            rendering.midi_bytes(performance, performance.notes.end),
         )
     for number in range(_SOUNDS.value):
-        write_sound(f"sound{number:04d}", sound_without_music(_SEED.value + number))
+        write_sound(f"sound{number:04d}", rendering.sound_without_music(_SEED.value + number))
     for number, found in enumerate(others):
-        write_sound(f"other{number:04d}_{found.path.stem}", audio.read(found.path))
+        write_sound(f"other{number:04d}_{found.path.stem}", audio.reading.read(found.path))
     print(f"{_PIECES.value} exercises: {midi}; {_SOUNDS.value + len(others)} sounds: {sounds}")
     return 0
 

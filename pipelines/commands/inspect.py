@@ -4,7 +4,7 @@ Usage: bin/inspect --png=panels.png RECORDING WEIGHTS_OR_RUN [WEIGHTS_OR_RUN ...
 
 The picture has a column for each model, such as one with and one without reconstruction, and four panels each, as in
 the paper's figures: input, feature map of U-net 1, piano roll, reconstruction. Beside each stand the figures of merit
-for grid-like structure: periodicity along time, along frequency, and of both (tfamt/periodicity.py defines them).
+for grid-like structure: periodicity along time, along frequency, and of both (pipelines/studies/periodicity.py defines them).
 --npz_dir takes all maps as arrays, the input of U-net 2 and the second-pass piano roll among them.
 """
 
@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from pipelines import studies
 from tfamt.commands.app import run
 from tfamt.errors import InputError
+from tfamt.utils.output_paths import check_output_path, make_folder, new_file
 
 if TYPE_CHECKING:
-    from tfamt.inspection import Inspection
+    from pipelines.studies.feature_maps import Inspection
 
 _START = flags.DEFINE_float("start", 0.0, "Where the stretch begins, seconds.", 0.0)
 _FRAMES = flags.DEFINE_integer("frames", None, "Its length; the model's window if not given.", 16)
@@ -34,8 +36,6 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
-    from tfamt.targets import check_target, make_folder
-
     if len(argv) < 3:
         raise InputError(
             f"name a recording and one model at least. Received: {' '.join(argv[1:]) or 'nothing'}"
@@ -47,21 +47,19 @@ def main(argv: list[str]) -> int:
     maps = [Path(_NPZ_DIR.value, f"{name}.npz") for name in names] if _NPZ_DIR.value else []
     for target in (_PNG.value, _JSON.value, *maps):
         if target:
-            check_target(target, overwrite=_OVERWRITE.value)
+            check_output_path(target, overwrite=_OVERWRITE.value)
     if _NPZ_DIR.value:
         make_folder(_NPZ_DIR.value)
 
-    from tfamt.inspection import inspect_model, write_maps, write_panels_png
-
     inspections = [
-        inspect_model(name, _weights(model), recording, _START.value, _FRAMES.value)
+        studies.inspect_model(name, _weights(model), recording, _START.value, _FRAMES.value)
         for name, model in zip(names, models, strict=True)
     ]
     print(format_table(inspections))
     for item, path in zip(inspections, maps, strict=False):
-        write_maps(item, path, overwrite=_OVERWRITE.value)
+        studies.write_maps(item, path, overwrite=_OVERWRITE.value)
     if _PNG.value:
-        write_panels_png(
+        studies.write_panels_png(
             inspections, _PNG.value, title=Path(recording).name, start=_START.value,
             overwrite=_OVERWRITE.value,
         )  # fmt: skip
@@ -106,7 +104,6 @@ def _weights(model: str) -> Path:
 
 
 def _write_json(recording: str, inspections: Sequence[Inspection]) -> None:
-    from tfamt.targets import new_file
 
     content = {
         "recording": recording,

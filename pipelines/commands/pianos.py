@@ -12,6 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
+from pipelines import rendering
 from tfamt.commands.app import refuse_arguments, required, run
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder that is made.")
@@ -21,13 +22,10 @@ _FIRST = flags.DEFINE_integer("first", 0, "Number of the first.", 0)
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
-    from pipelines.invented_pianos import write_piano
-    from pipelines.series import write_series
-
     refuse_arguments(argv)
     output = Path(required(_OUTPUT))
     numbers = range(_FIRST.value, _FIRST.value + _PIANOS.value)
-    write_series(output, "piano{:04d}.sf2", numbers, write_piano)
+    rendering.write_series(output, "piano{:04d}.sf2", numbers, rendering.write_piano)
     return 0
 
 

@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from pipelines import preparation, readers, rendering
 from tfamt.commands.app import refuse_arguments, report, required, run
 
 if TYPE_CHECKING:
-    from pipelines.prepare import Summary
-    from pipelines.recordings import DataSet
+    from pipelines.preparation.beam_pipeline import Summary
+    from pipelines.readers.recordings import DataSet
 
 _DATASETS = ("maps", "maestro", "musicnet", "folder", "rendered")
 
@@ -102,13 +103,12 @@ def main(argv: list[str]) -> int:
     dataset, output = required(_DATASET), required(_OUTPUT)
     # On import Beam tells which of its clouds are not installed.
     logging.disable(logging.WARNING)
-    from pipelines.prepare import prepare
 
     options = _options(dataset)
     data_set = _read(dataset, options)
     for remark in data_set.remarks:
         print(remark)
-    summary = prepare(
+    summary = preparation.prepare(
         data_set,
         output,
         options,
@@ -141,35 +141,35 @@ def _options(dataset: str) -> dict[str, Any]:
 
 
 def _read(dataset: str, options: dict[str, Any]) -> DataSet:
-    from pipelines import folder, maestro, maps, musicnet
 
     if dataset == "rendered":
         return _read_rendered(options)
     source = required(_SOURCE)
     match dataset:
         case "maps":
-            return maps.read(source, _VALIDATION_GROUPS.value)
+            return readers.maps.read(source, _VALIDATION_GROUPS.value)
         case "maestro":
-            return maestro.read(source)
+            return readers.maestro.read(source)
         case "musicnet":
-            return musicnet.read(source, _MUSICNET_TEST.value, _VALIDATION_IDS.value)
+            return readers.musicnet.read(source, _MUSICNET_TEST.value, _VALIDATION_IDS.value)
         case _:
             fractions = _VALIDATION_FRACTION.value, _TEST_FRACTION.value
-            return folder.read(source, *fractions, _LICENCE.value, empty_labels=_EMPTY_LABELS.value)
+            return readers.folder.read(
+                source, *fractions, _LICENCE.value, empty_labels=_EMPTY_LABELS.value
+            )
 
 
 def _read_rendered(options: dict[str, Any]) -> DataSet:
-    from pipelines import rendered
 
     names = ("transposition", "tempo", "touch", "tuning", "room", "noise", "level")
-    return rendered.read(
+    return rendering.rendered.read(
         required(_MIDI),
         _SOUNDFONTS.value,
         seed=_SEED.value,
         split=_SPLIT.value,
         validation_soundfonts=_VALIDATION_SOUNDFONTS.value,
         rooms=_ROOMS.value,
-        variations=rendered.Variations(**{name: options[name] for name in names}),
+        variations=rendering.rendered.Variations(**{name: options[name] for name in names}),
         pieces=_PIECES.value,
     )
 
@@ -185,11 +185,10 @@ def _tell(summary: Summary, output: str) -> None:
 
 
 def _describe(folder: Path) -> int:
-    from pipelines.describe import draw, format_text, read_description
 
-    description = read_description(folder)
-    print(format_text(description))
-    draw(description, folder / "describe.png")
+    description = preparation.read_description(folder)
+    print(preparation.format_text(description))
+    preparation.draw(description, folder / "describe.png")
     print(f"\nAs a picture: {folder / 'describe.png'}")
     return 0
 

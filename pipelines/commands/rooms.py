@@ -12,6 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
+from pipelines import rendering
 from tfamt.commands.app import refuse_arguments, required, run
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder that is made.")
@@ -21,13 +22,10 @@ _FIRST = flags.DEFINE_integer("first", 0, "Number of the first.", 0)
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
-    from pipelines.series import write_series
-    from pipelines.simulated_rooms import write_room
-
     refuse_arguments(argv)
     output = Path(required(_OUTPUT))
     numbers = range(_FIRST.value, _FIRST.value + _ROOMS.value)
-    write_series(output, "room{:04d}.flac", numbers, write_room)
+    rendering.write_series(output, "room{:04d}.flac", numbers, rendering.write_room)
     return 0
 
 

@@ -18,6 +18,7 @@ from collections import Counter
 
 from absl import flags
 
+from pipelines import cluster, preparation
 from tfamt.commands.app import refuse_arguments, report, run
 from tfamt.errors import InputError
 
@@ -39,24 +40,22 @@ def main(argv: list[str]) -> int:
         raise InputError("--recordings and --output are needed")
     # On import Beam tells which of its clouds are not installed.
     logging.disable(logging.WARNING)
-    from pipelines.prepare import run_steps
-    from pipelines.transcribe import FileSystems, matching, read_report, steps
 
-    if not matching(_RECORDINGS.value):
+    if not cluster.matching(_RECORDINGS.value):
         raise InputError("matches no file", path=_RECORDINGS.value)
-    place = FileSystems.join(_OUTPUT.value, "report")
-    old = matching(f"{place}-*.jsonl")
+    place = cluster.FileSystems.join(_OUTPUT.value, "report")
+    old = cluster.matching(f"{place}-*.jsonl")
     if old:
-        FileSystems.delete(old)
-    pipeline = steps(
+        cluster.FileSystems.delete(old)
+    pipeline = cluster.steps(
         _RECORDINGS.value,
         _OUTPUT.value,
         place,
         weights=_WEIGHTS.value,
         overwrite=_OVERWRITE.value,
     )
-    run_steps(pipeline, _WORKERS.value, _RUNNER.value, argv[1:])
-    results = read_report(place)
+    preparation.run_steps(pipeline, _WORKERS.value, _RUNNER.value, argv[1:])
+    results = cluster.read_report(place)
     for result in results:
         if result["state"] == "failed":
             report(f"{result['recording']}: {result['problem']}")

@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from pipelines import preparation, scoring
+from tfamt import network, transcription
 from tfamt.commands.app import refuse_arguments, required, run
 from tfamt.errors import InputError
+from tfamt.utils.output_paths import check_output_path, new_file
 
 if TYPE_CHECKING:
-    from pipelines.tuning import Trial
+    from pipelines.scoring.threshold_search import Trial
     from tfamt.config import Config, DecodingConfig
-    from tfamt.weights import Arrays
+    from tfamt.network.weights import Arrays
 
 _RUN = flags.DEFINE_string("run", None, "Folder of a run of bin/train.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file, instead of --run.")
@@ -55,8 +58,6 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
-    from tfamt.targets import check_target
-
     refuse_arguments(argv)
     if _SPLIT.value != "validation":
         raise InputError(
@@ -71,49 +72,43 @@ def main(argv: list[str]) -> int:
         raise InputError("--decoding is written into --output_weights only, not into --output")
     for target in (_OUTPUT.value, _OUTPUT_WEIGHTS.value):
         if target:
-            check_target(target, overwrite=_OVERWRITE.value)
+            check_output_path(target, overwrite=_OVERWRITE.value)
     _write()
     return 0
 
 
 def _write() -> None:
-    from pipelines.tuning import read_decoding
-    from tfamt.weights import average_weights, load_weights, save_weights, weights_path
 
-    weights = weights_path(_RUN.value, _WEIGHTS.value)
+    weights = network.weights_path(_RUN.value, _WEIGHTS.value)
     if _AVERAGE_WITH.value:
-        config, arrays = average_weights(weights, _AVERAGE_WITH.value, _AVERAGE_SHARE.value)
+        config, arrays = network.average_weights(weights, _AVERAGE_WITH.value, _AVERAGE_SHARE.value)
     else:
-        config, arrays = load_weights(weights)
+        config, arrays = network.load_weights(weights)
     given = _DECODING.value
-    decoding = read_decoding(given) if given else _tune(config, arrays, weights)
+    decoding = scoring.read_decoding(given) if given else _tune(config, arrays, weights)
     if _OUTPUT_WEIGHTS.value:
         config = dataclasses.replace(config, decoding=decoding)
-        save_weights(_OUTPUT_WEIGHTS.value, config, arrays, half=_HALF.value)
+        network.save_weights(_OUTPUT_WEIGHTS.value, config, arrays, half=_HALF.value)
 
 
 def _tune(config: Config, arrays: Arrays, weights: str) -> DecodingConfig:
-    from pipelines.scoring import hear
-    from pipelines.tuning import best_of, trials_as_json, tune
-    from pipelines.validation import first_minutes
-    from pipelines.windows import load_indexes
-    from tfamt.backends import share_cores
-    from tfamt.targets import new_file
-    from tfamt.transcription import Transcriber
-    from tfamt.weights import build_trained_transcriber
 
-    stored = load_indexes(required(_DATA), "validation")
-    share_cores()
-    transcriber = Transcriber.from_model(config, build_trained_transcriber(config, arrays, weights))
-    heard = [hear(transcriber, item) for item in first_minutes(stored, _MINUTES.value)]
+    stored = preparation.load_indexes(required(_DATA), "validation")
+    transcription.share_cores()
+    transcriber = transcription.Transcriber.from_model(
+        config, network.build_trained_transcriber(config, arrays, weights)
+    )
+    heard = [
+        scoring.predict(transcriber, item) for item in scoring.first_minutes(stored, _MINUTES.value)
+    ]
     figures = " + ".join(_METRIC.value)
     print(f"{config.name}: tuning {figures} on {len(heard)} recordings", flush=True)
-    trials = tune(config, heard, _METRIC.value, _print_trial)
-    best = best_of(trials)
+    trials = scoring.tune(config, heard, _METRIC.value, _print_trial)
+    best = scoring.best_of(trials)
     print(f"best: {best.score:.4f}, before: {trials[0].score:.4f}")
     if _OUTPUT.value:
         with new_file(_OUTPUT.value, overwrite=_OVERWRITE.value) as temporary:
-            temporary.write_text(trials_as_json(trials, _METRIC.value, heard), "utf-8")
+            temporary.write_text(scoring.trials_as_json(trials, _METRIC.value, heard), "utf-8")
     return best.decoding
 
 

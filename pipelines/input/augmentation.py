@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfamt.audio.effects import load_response
 from tfamt.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,8 +70,6 @@ def build_augment(
     Raises:
       InputError: reverb is wanted without room responses.
     """
-    import tensorflow as tf
-
     if config.reverb and not responses:
         raise InputError(
             "augment_reverb needs room responses", fix="Give their folders with --room_responses."
@@ -101,8 +101,6 @@ def read_responses(*folders: str) -> list[NDArray[np.float32]]:
     Raises:
       InputError: a folder holds none, or one of them cannot be used.
     """
-    from pipelines.room import load_response
-
     found = []
     for folder in folders:
         files = sorted(path for path in Path(folder).glob("*") if path.suffix in (".flac", ".wav"))
@@ -115,8 +113,6 @@ def read_responses(*folders: str) -> list[NDArray[np.float32]]:
 
 def equalize(waveform: tf.Tensor, seed: tf.Tensor, reach_db: float, sample_rate: int) -> tf.Tensor:
     """A smooth random gain over frequency: straight lines, in dB over octaves, between eight bands."""
-    import tensorflow as tf
-
     samples = waveform.shape[0]
     hz = np.maximum(np.fft.rfftfreq(samples, 1.0 / sample_rate), EQUALIZER_BANDS_HZ[0])
     octave = np.interp(np.log2(hz), np.log2(EQUALIZER_BANDS_HZ), np.arange(len(EQUALIZER_BANDS_HZ)))
@@ -132,8 +128,6 @@ def add_noise(
     waveform: tf.Tensor, seed: tf.Tensor, loudest_db: float, sample_rate: int
 ) -> tf.Tensor:
     """Noise at a random level below the waveform's own (root mean square), of a random colour from white to brown."""
-    import tensorflow as tf
-
     level_seed, noise_seed, colour_seed = tf.unstack(tf.random.split(seed, 3))
     level = decibels(uniform(level_seed, loudest_db - NOISE_RANGE_DB, loudest_db))
     samples = waveform.shape[0]
@@ -149,8 +143,6 @@ def reverberate(
     waveform: tf.Tensor, seed: tf.Tensor, responses: list[NDArray[np.float32]], probability: float
 ) -> tf.Tensor:
     """With a probability, the waveform as it sounds in one of the rooms."""
-    import tensorflow as tf
-
     samples = waveform.shape[0]
     longest = max(len(response) for response in responses)
     table = np.stack([np.pad(response, (0, longest - len(response))) for response in responses])
@@ -168,15 +160,11 @@ def reverberate(
 
 def uniform(seed: tf.Tensor, low: float, high: float) -> tf.Tensor:
     """One number, uniform in low..high."""
-    import tensorflow as tf
-
     return tf.random.stateless_uniform([], seed, low, high)
 
 
 def rms(waveform: tf.Tensor) -> tf.Tensor:
     """The waveform's root mean square."""
-    import tensorflow as tf
-
     return tf.sqrt(tf.reduce_mean(waveform**2))
 
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipelines.pitch_shift import PitchShift
-from pipelines.windows import Augment, Stored, training_batches
+import tensorflow as tf
+
+from pipelines.input.pitch_shift import PitchShift
+from pipelines.input.training_windows import Augment, training_batches
+from pipelines.preparation.index import StoredRecording
 from tfamt.config import Config
-from tfamt.frames import FrameGrid
-from tfamt.level import QUIETEST, TARGET
+from tfamt.network.frontend import build_frontend
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from tfamt.distribution import Share
+    from tfamt.training.distribution import Share
 
 
 def training_input(
     config: Config,
-    stored: Sequence[Stored],
+    stored: Sequence[StoredRecording],
     *,
     first_step: int = 0,
     augment: Augment | None = None,
@@ -33,25 +35,19 @@ def training_input(
       every other head of the model; the onset too where velocity is learnt, since it is weighed by it; "recording"
       int64 [batch], numbers in `stored`}.
     """
-    import tensorflow as tf
-
-    from tfamt.model import build_frontend
-
     training, heads = config.training, set(config.model.heads)
     frontend = build_frontend(config.spectrogram)
     needed = {"recording"} | heads | {"pianoroll"} | ({"onset"} if "velocity" in heads else set())
 
     def to_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        waveform = batch["waveform"]
-        if config.spectrogram.normalizes_loudness:
-            waveform *= TARGET / tf.maximum(batch["level"][:, tf.newaxis], QUIETEST)
-        return {name: batch[name] for name in needed} | {"spectrogram": frontend(waveform)}
+        spectrogram = frontend([batch["waveform"], batch["loudness"]])
+        return {name: batch[name] for name in needed} | {"spectrogram": spectrogram}
 
     dataset = training_batches(
         stored,
         num_frames=training.window_frames,
         batch_size=training.batch_size,
-        grid=FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop),
+        grid=config.spectrogram.grid,
         seed=training.seed,
         first_step=first_step,
         augment=augment,

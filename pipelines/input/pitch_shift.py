@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 
 from tfamt.errors import InputError
 
@@ -107,8 +109,6 @@ def stretch_for(ratio: float, samples: int) -> Stretch:
 @functools.cache
 def _fast_lengths(low: int, high: int) -> NDArray[np.int64]:
     """Numbers without prime factors above 11, the first at or above `low`, the last at or above `high`."""
-    from scipy.fft import next_fast_len
-
     lengths = [next_fast_len(low)]
     while lengths[-1] < high:
         lengths.append(next_fast_len(lengths[-1] + 1))
@@ -120,8 +120,6 @@ def resample(waveform: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
     Exact for what is periodic and below both Nyquist frequencies; the level stays as it is.
     """
-    import tensorflow as tf
-
     scale = tf.cast(target, tf.float32) / tf.cast(tf.shape(waveform)[0], tf.float32)
     spectrum = tf.signal.rfft(waveform) * tf.cast(scale, tf.complex64)
     return tf.signal.irfft(spectrum, [target])

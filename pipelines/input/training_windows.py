@@ -1,113 +1,38 @@
 """Prepared data sets to batches of spectrogram and piano-roll windows (tf.data).
 
-Which windows a step sees is a pure function of the seed and the step (`pipelines.window_plan`): a run resumes anywhere
+Which windows a step sees is a pure function of the seed and the step (`pipelines.input.window_plan`): a run resumes anywhere
 by asking for the plan from that step on; no state of an iterator needs keeping.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tensorflow as tf
 
-from pipelines.pitch_shift import PitchShift, Stretch, longest_source, resample, stretch_for
-from pipelines.records import SEGMENT_SAMPLES, IndexEntry, entry_of, parse_span
-from pipelines.window_plan import WindowSpec, training_plan
-from tfamt.errors import InputError
+from pipelines.input.pitch_shift import PitchShift, Stretch, longest_source, resample, stretch_for
+from pipelines.input.roll_graph import notes_to_rolls_graph
+from pipelines.input.window_plan import WindowSpec, training_plan
+from pipelines.preparation.flac import check_flac_decoder
+from pipelines.preparation.index import StoredRecording, totals_of
+from pipelines.preparation.records import SEGMENT_SAMPLES, parse_span
 from tfamt.frames import FrameGrid
-from tfamt.pianoroll import notes_to_rolls_graph
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from tfamt.distribution import Share
+    from tfamt.training.distribution import Share
 
 
-@dataclass(frozen=True)
-class Stored:
-    """A recording of a prepared data set: the shard that holds it, the shard's size in bytes, and where in it."""
-
-    shard: str
-    size: int
-    entry: IndexEntry
-
-
-_PREPARE_AGAIN = "The same bin/prepare command makes anew what is damaged."
 Tensors = dict[str, "tf.Tensor"]
 Augment = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a prepared data set, which is there only when all else is.
-
-    Raises:
-      InputError: there is none, or it cannot be read.
-    """
-    path = folder / "manifest.json"
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            "is not a prepared data set: manifest.json is missing",
-            path=folder,
-            fix="Make one with bin/prepare, or let an interrupted bin/prepare finish.",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read ({error})", path=path) from error
-    return manifest
-
-
-def manifest_checksum(folder: Path) -> str:
-    """Changes when a prepared data set has become another one."""
-    read_manifest(folder)
-    return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()[:16]
-
-
-def load_index(folder: str | Path, split: str, *, required: bool = True) -> list[Stored]:
-    """The recordings of one split of a prepared data set.
-
-    Raises:
-      InputError: the folder is not a finished prepared data set, or holds nothing of this split although that is
-        required, or a file of it is missing or damaged.
-    """
-    root = Path(folder)
-    read_manifest(root)
-    stored = []
-    for index_file in sorted(root.glob(f"{split}-*.index.json")):
-        shard = index_file.with_name(index_file.name.replace(".index.json", ".tfrecord"))
-        try:
-            size = shard.stat().st_size
-            entries = map(entry_of, json.loads(index_file.read_text("utf-8"))["recordings"])
-            stored += [Stored(str(shard), size, entry) for entry in entries]
-        except FileNotFoundError as error:
-            raise InputError("is missing", path=shard, fix=_PREPARE_AGAIN) from error
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(
-                f"cannot be used ({error})", path=index_file, fix=_PREPARE_AGAIN
-            ) from error
-    if required and not stored:
-        raise InputError(f"holds no recording of the split {split!r}", path=root)
-    return stored
-
-
-def load_indexes(folders: Sequence[str], split: str) -> list[Stored]:
-    """The recordings of one split of several prepared data sets, each of which must have some (`load_index`)."""
-    return [item for folder in folders for item in load_index(folder, split)]
-
-
-def totals_of(stored: Sequence[Stored]) -> list[int]:
-    """Length of each recording in samples."""
-    return [item.entry.total for item in stored]
-
-
 def window_dataset(
     plan: Callable[[], Iterator[WindowSpec]],
-    stored: Sequence[Stored],
+    stored: Sequence[StoredRecording],
     num_frames: int,
     grid: FrameGrid,
     augment: Augment | None = None,
@@ -125,13 +50,9 @@ def window_dataset(
 
     Returns:
       Elements {"waveform": float32 [num_frames * hop], "pianoroll", "onset", "offset", "velocity": float32
-      [num_frames, 88], "recording": int64 [], "start": int64 [], "level": float32 [], the recording's}. What lies
+      [num_frames, 88], "recording": int64 [], "start": int64 [], "loudness": float32 [], of the recording}. What lies
       outside the recording is silence; notes that a transposition moves off the piano have no label.
     """
-    import tensorflow as tf
-
-    from pipelines.flac import check_flac_decoder
-
     check_flac_decoder()
     samples = num_frames * grid.hop
     longest = samples if shift is None else longest_source(shift, samples)
@@ -146,7 +67,7 @@ def window_dataset(
             yield {
                 "recording": spec.recording,
                 "start": spec.start,
-                "level": item.entry.level,
+                "loudness": item.entry.loudness,
                 "seed": spec.seed,
                 "semitones": spec.semitones,
                 "begin": begin,
@@ -196,12 +117,12 @@ def window_dataset(
             **rolls,
             "recording": span["recording"],
             "start": span["start"],
-            "level": span["level"],
+            "loudness": span["loudness"],
         }
 
     names = ("recording", "start", "seed", "semitones", "begin", "source", "target", "size")
     signature = {name: tf.TensorSpec([], tf.int64) for name in names}
-    signature["level"] = tf.TensorSpec([], tf.float32)
+    signature["loudness"] = tf.TensorSpec([], tf.float32)
     signature["shard"] = tf.TensorSpec([], tf.string)
     signature["offsets"] = tf.TensorSpec([None], tf.int64)
     return tf.data.Dataset.from_generator(spans, output_signature=signature).interleave(
@@ -218,8 +139,6 @@ def segments_touched(start: int, samples: int, total: int) -> tuple[int, int]:
 
 def slice_or_silence(audio: tf.Tensor, start: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
     """`samples` of `audio` from `start` on, zeros where it has none (int64 both)."""
-    import tensorflow as tf
-
     before = tf.maximum(-start, 0)
     audio = audio[tf.maximum(start, 0) :][: samples - before]
     after = samples - before - tf.shape(audio, tf.int64)[0]
@@ -227,7 +146,7 @@ def slice_or_silence(audio: tf.Tensor, start: tf.Tensor, samples: tf.Tensor) -> 
 
 
 def training_batches(
-    stored: Sequence[Stored],
+    stored: Sequence[StoredRecording],
     *,
     num_frames: int,
     batch_size: int,
@@ -243,8 +162,6 @@ def training_batches(
 
     With a `share` only a worker's part of each batch, which no other worker reads. `group` as in `training_plan`.
     """
-    import tensorflow as tf
-
     index, count = (share.index, share.count) if share else (0, 1)
     own = batch_size // count
 

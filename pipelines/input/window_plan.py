@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.pitch_shift import PitchShift, ratio_of
+from pipelines.input.pitch_shift import PitchShift, ratio_of
 
 
 @dataclass(frozen=True)

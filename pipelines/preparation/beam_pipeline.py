@@ -1,6 +1,6 @@
 """Prepared data sets: a Beam pipeline from recordings to shards, and what is written about them.
 
-A prepared data set is a folder of shards (`pipelines.shards`) with
+A prepared data set is a folder of shards (`pipelines.preparation.shards`) with
 
 - `plan.json`, written first: what it is made from, by which a changed source or option is noticed;
 - `report.json` and `report.txt`: everything that was left out, with its reason;
@@ -26,11 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.plan import FORMAT, Options, alone, make_plan, plan_shards, settle
-from pipelines.recordings import SPLITS, DataSet, LeftOut
-from pipelines.shards import ShardJob, read_index, write_shard
+from pipelines.preparation.plan import FORMAT, Options, alone, make_plan, plan_shards, settle
+from pipelines.preparation.shards import ShardJob, read_index, write_shard
+from pipelines.readers.recordings import SPLITS, DataSet, LeftOut
 from tfamt.errors import InputError
-from tfamt.files import atomic_write
+from tfamt.utils.atomic_files import atomic_write
 
 DEFAULT_SHARDS = 32
 
@@ -142,7 +142,7 @@ def _transform(jobs: Sequence[ShardJob]) -> Any:
 
 def _let_workers_import() -> None:
     """Worker processes find this package where it lies, installed or not."""
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if root not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, *paths]))

@@ -6,12 +6,12 @@ import json
 import tempfile
 from pathlib import Path
 
-from pipelines.folder import read
-from pipelines.shards import ShardJob, write_shard
-from tfamt.files import atomic_write
-from tfamt.midi import read_midi, write_midi
-from tfamt.notes import Notes
-from tfamt.outputs import write_wav
+from pipelines.preparation.shards import ShardJob, write_shard
+from pipelines.readers.folder import read
+from tfamt.notes.midi import read_midi, write_midi
+from tfamt.notes.sonify import write_wav
+from tfamt.notes.table import Notes
+from tfamt.utils.atomic_files import atomic_write
 
 TRANSPOSITIONS = {"train": (-7, -5, -3, -1, 0, 1, 3, 5), "validation": (2,)}
 """Semitones. The validation piece is the training piece in another key: enough to see figures move, no more."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.recordings import SPLITS
-from pipelines.windows import read_manifest
+from matplotlib.figure import Figure
+
+from pipelines.preparation.index import read_manifest
+from pipelines.readers.recordings import SPLITS
 from tfamt.errors import InputError
-from tfamt.files import atomic_path
-from tfamt.notes import HIGHEST_PITCH, LOWEST_PITCH
+from tfamt.notes.table import HIGHEST_PITCH, LOWEST_PITCH
+from tfamt.utils.atomic_files import atomic_path
 
 _BAR = 40
 _MOST_POLYPHONY = 16
@@ -123,8 +125,6 @@ def draw(description: Description, path: Path) -> None:
     Raises:
       InputError: the file cannot be written.
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(11, 7), layout="constrained")
     hours, pitch, polyphony = figure.subplot_mosaic(
         [["hours", "pitch"], ["hours", "polyphony"]], width_ratios=[1, 3]

@@ -13,8 +13,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pipelines.records import FOOTER_BYTES, HEADER_BYTES, SAMPLE_RATE, SEGMENT_SAMPLES, IndexEntry
-from pipelines.windows import Stored
+import soundfile
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from pipelines.preparation.index import StoredRecording
+from pipelines.preparation.records import (
+    FOOTER_BYTES,
+    HEADER_BYTES,
+    SAMPLE_RATE,
+    SEGMENT_SAMPLES,
+    IndexEntry,
+)
 from tfamt.errors import InputError
 
 _THREADS = 8
@@ -22,8 +32,8 @@ _MASK_DELTA = 0xA282EAD8
 
 
 def leave_out_damaged(
-    stored: Sequence[Stored], most: int, report: Callable[[str], None]
-) -> list[Stored]:
+    stored: Sequence[StoredRecording], most: int, report: Callable[[str], None]
+) -> list[StoredRecording]:
     """The recordings whose records are all as they were written.
 
     Every record is read once, compared with its checksum and decoded: 6,000 s of audio a CPU second.
@@ -54,7 +64,7 @@ def leave_out_damaged(
     return [item for item, bad in zip(stored, damage, strict=True) if not bad]
 
 
-def bad_records(item: Stored) -> list[int]:
+def bad_records(item: StoredRecording) -> list[int]:
     """Numbers of the recording's bad records.
 
     Raises:
@@ -82,8 +92,6 @@ def readable(batches: Iterable[Any]) -> Iterator[Any]:
     Raises:
       InputError: one cannot be read: the disk fails, or the files have changed since they were checked.
     """
-    import tensorflow as tf
-
     iterator = iter(batches)
     while True:
         try:
@@ -108,9 +116,6 @@ def _is_good(record: bytes, size: int, entry: IndexEntry, number: int) -> bool:
 
 def _is_segment(content: bytes, entry: IndexEntry, number: int) -> bool:
     """Whether `content` is the recording's segment of this number, with audio of the length that follows from it."""
-    import tensorflow as tf
-    from google.protobuf.message import DecodeError
-
     try:
         fields = tf.train.Example.FromString(content).features.feature
     except DecodeError:
@@ -125,9 +130,7 @@ def _is_segment(content: bytes, entry: IndexEntry, number: int) -> bool:
 
 
 def _is_flac(content: bytes, samples: int) -> bool:
-    """Whether all of `content` is FLAC as `pipelines.records.encode` writes it, of so many samples."""
-    import soundfile
-
+    """Whether all of `content` is FLAC as `pipelines.preparation.records.encode` writes it, of so many samples."""
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             form = (file.format, file.subtype, file.samplerate, file.channels)

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.recordings import SPLITS, DataSet, Recording, Source
-from pipelines.shards import ShardJob
+from pipelines.preparation.shards import ShardJob
+from pipelines.readers.recordings import SPLITS, DataSet, Recording, Source
 from tfamt.errors import InputError
-from tfamt.files import atomic_write
+from tfamt.utils.atomic_files import atomic_write
 
 FORMAT = 2
 """Of prepared data sets; to be raised when the same recordings come to give other bytes."""

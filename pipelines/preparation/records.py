@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import soundfile
+import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfamt.notes import Notes
+from pipelines.preparation.flac import decode_flac
+from tfamt.notes.table import Notes
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -69,14 +72,14 @@ class IndexEntry:
       recording: its id.
       group: its group.
       total: its length in samples.
-      level: its loudness (`tfamt.level.loudness`).
+      loudness: its loudness (`tfamt.audio.loudness.loudness`).
       offsets: byte offset in the shard of each of its segments, in order, and of what follows the last.
     """
 
     recording: str
     group: str
     total: int
-    level: float
+    loudness: float
     offsets: tuple[int, ...]
 
 
@@ -87,14 +90,16 @@ def entry_of(fields: Mapping[str, Any]) -> IndexEntry:
       TypeError: fields are missing or of other types.
       ValueError: the offsets do not fit the length.
     """
-    entry = IndexEntry(**{**fields, "offsets": tuple(fields["offsets"])})
+    # Data sets of tfamt 0.1.0 call the loudness "level".
+    named = {"loudness" if name == "level" else name: value for name, value in fields.items()}
+    entry = IndexEntry(**{**named, "offsets": tuple(named["offsets"])})
     numbers = (entry.total, *entry.offsets)
     if not all(type(text) is str for text in (entry.recording, entry.group)) or not all(
         type(number) is int and 0 <= number < 2**63 for number in numbers
     ):
         raise TypeError(f"an entry has a field of a wrong type: {entry}")
-    if type(entry.level) is not float or not 0 <= entry.level <= 1:
-        raise TypeError(f"an entry has no level within 0..1: {entry}")
+    if type(entry.loudness) is not float or not 0 <= entry.loudness <= 1:
+        raise TypeError(f"an entry has no loudness within 0..1: {entry}")
     least = HEADER_BYTES + FOOTER_BYTES
     rising = all(end - begin > least for begin, end in itertools.pairwise(entry.offsets))
     if (
@@ -107,14 +112,14 @@ def entry_of(fields: Mapping[str, Any]) -> IndexEntry:
 
 
 def index_of(
-    records: Iterable[bytes], segments: Iterable[Segment], levels: Mapping[str, float]
+    records: Iterable[bytes], segments: Iterable[Segment], loudness: Mapping[str, float]
 ) -> list[IndexEntry]:
     """The index of a shard that holds `records`, the encoded `segments`, in this order.
 
     Args:
       records: see above.
       segments: see above; their audio and notes are not looked at.
-      levels: loudness by recording, of those whose segments have come.
+      loudness: by recording, of those whose segments have come.
     """
     entries: dict[str, IndexEntry] = {}
     position = 0
@@ -126,7 +131,7 @@ def index_of(
             segment.recording,
             segment.group,
             segment.total,
-            levels[segment.recording],
+            loudness[segment.recording],
             (*offsets, position),
         )
     return list(entries.values())
@@ -139,9 +144,6 @@ def notes_between(notes: Notes, start: int, end: int) -> Notes:
 
 def encode(segment: Segment) -> bytes:
     """The segment as a serialised tf.train.Example; audio as 16-bit FLAC, times in whole microseconds."""
-    import soundfile
-    import tensorflow as tf
-
     flac = io.BytesIO()
     soundfile.write(flac, segment.audio, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
 
@@ -177,10 +179,6 @@ def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
       "recording" and "group" string []; "index", "total" int64 []; "audio" float32 [samples] in
       -1..1; "onset" and "offset" float64 [notes] in seconds; "pitch" and "velocity" int64 [notes].
     """
-    import tensorflow as tf
-
-    from pipelines.flac import decode_flac
-
     scalar = {"recording": tf.string, "group": tf.string, "audio": tf.string}
     scalar |= dict.fromkeys(("index", "total"), tf.int64)
     columns = ("onset", "offset", "pitch", "velocity")
@@ -205,8 +203,6 @@ def parse_span(span: tf.Tensor, offsets: tf.Tensor, most: int) -> dict[str, tf.T
     Returns:
       As `parse`, with the audio joined and the notes of all segments; a note that sounds in two is there twice.
     """
-    import tensorflow as tf
-
     count = tf.shape(offsets)[0] - 1
     names = ("audio", "onset", "offset", "pitch", "velocity")
 

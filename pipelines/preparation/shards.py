@@ -2,7 +2,7 @@
 
 The index is written last, so a shard that has one is whole. It is JSON:
 
-- `recordings`: what `pipelines.records.IndexEntry` says of each, in the order of the file;
+- `recordings`: what `pipelines.preparation.records.IndexEntry` says of each, in the order of the file;
 - `left_out`: name and reason of each recording that could not be used;
 - `sha256`, `bytes`: of the TFRecord file;
 - `seconds`, `notes`, `pitches` (notes by MIDI pitch), `polyphony` (seconds by number of notes that sound);
@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipelines.recordings import LeftOut, Recording
-from pipelines.records import (
+from pipelines.preparation.records import (
     SAMPLE_RATE,
     SEGMENT_SAMPLES,
     IndexEntry,
@@ -37,13 +37,14 @@ from pipelines.records import (
     index_of,
     notes_between,
 )
-from pipelines.rendered import rendered_audio, rendered_notes
-from pipelines.sources import local_path, read_notes
-from tfamt.audio import probe, read_blocks
+from pipelines.readers.recordings import LeftOut, Recording
+from pipelines.readers.sources import local_path, read_notes
+from pipelines.rendering.rendered import rendered_audio, rendered_notes
+from tfamt.audio.loudness import loudness
+from tfamt.audio.reading import probe, read_blocks
 from tfamt.errors import InputError
-from tfamt.files import atomic_path, atomic_write
-from tfamt.level import loudness
-from tfamt.notes import Notes
+from tfamt.notes.table import Notes
+from tfamt.utils.atomic_files import atomic_path, atomic_write
 
 LABELS_BEYOND_AUDIO = 2.0
 """Seconds by which the last onset may lie behind the end of the audio: MAESTRO's MIDI files go on for a moment."""
@@ -95,10 +96,10 @@ class _Statistics:
     pitches: Counter[int] = field(default_factory=Counter)
     polyphony: Counter[int] = field(default_factory=Counter)
     left_out: list[LeftOut] = field(default_factory=list)
-    levels: dict[str, float] = field(default_factory=dict)
+    loudness: dict[str, float] = field(default_factory=dict)
 
-    def add(self, recording: str, notes: Notes, samples: int, level: float) -> None:
-        self.levels[recording] = level
+    def add(self, recording: str, notes: Notes, samples: int, measured: float) -> None:
+        self.loudness[recording] = measured
         self.samples += samples
         self.pitches.update(notes.pitch.tolist())
         self.polyphony.update(polyphony_of(notes, samples))
@@ -160,7 +161,6 @@ def polyphony_of(notes: Notes, samples: int) -> dict[int, int]:
 def _write_records(
     path: Path, recordings: Iterable[Recording], statistics: _Statistics
 ) -> list[IndexEntry]:
-    import tensorflow as tf
 
     def written() -> Iterator[tuple[bytes, Segment]]:
         with tf.io.TFRecordWriter(str(path)) as writer:
@@ -175,7 +175,7 @@ def _write_records(
         return index_of(
             (record for record, _ in records),
             (segment for _, segment in segments),
-            statistics.levels,
+            statistics.loudness,
         )
     except tf.errors.OpError as error:
         raise InputError(
@@ -193,8 +193,8 @@ def _usable_records(
     try:
         # What is wrong with a recording may show at its very end, so nothing of it goes into the shard before.
         with tempfile.TemporaryFile(prefix="tfamt-") as store:
-            notes, total, level, lengths = _spool(recording, store)
-            statistics.add(recording.id, notes, total, level)
+            notes, total, measured, lengths = _spool(recording, store)
+            statistics.add(recording.id, notes, total, measured)
             nothing = np.zeros(0, np.int16)
             segment = Segment(recording.id, recording.group, 0, total, nothing, Notes.empty())
             store.seek(0)
@@ -212,9 +212,9 @@ def _usable_records(
 
 
 def _spool(recording: Recording, store: Any) -> tuple[Notes, int, float, list[int]]:
-    """Writes the records of a whole recording; returns its notes, samples, level, and the length of each record."""
+    """Writes the records of a whole recording; returns its notes, samples, loudness, and the length of each record."""
     lengths: list[int] = []
-    level = 0.0
+    measured = 0.0
     with _sound_and_notes(recording) as (total, blocks, notes):
         if len(notes) or not recording.may_be_empty:
             _check_labels(notes, total)
@@ -223,12 +223,12 @@ def _spool(recording: Recording, store: Any) -> tuple[Notes, int, float, list[in
             start = index * SEGMENT_SAMPLES
             inside = notes_between(notes, start, start + len(audio) + LOOK_AHEAD)
             segment = Segment(recording.id, recording.group, index, total, audio, inside)
-            level = max(level, loudness(segment.waveform))
+            measured = max(measured, loudness(segment.waveform))
             lengths.append(store.write(encode(segment)))
-    if level == 0.0 and not recording.may_be_empty:
+    if measured == 0.0 and not recording.may_be_empty:
         raise InputError("is silent from beginning to end", path=str(recording.audio))
     store.flush()
-    return notes, total, level, lengths
+    return notes, total, measured, lengths
 
 
 @contextmanager

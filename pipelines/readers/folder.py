@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pipelines.recordings import SPLITS, DataSet, LeftOut, Recording, Source
-from pipelines.sources import AUDIO_SUFFIXES, choose, find_sources
+from pipelines.readers.recordings import SPLITS, DataSet, LeftOut, Recording, Source
+from pipelines.readers.sources import AUDIO_SUFFIXES, choose, find_sources
 from tfamt.errors import InputError
-from tfamt.labels import LABEL_SUFFIXES
+from tfamt.notes.label_files import LABEL_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipelines.archives import check_name
-from pipelines.recordings import SPLITS, DataSet, LeftOut, Recording, Source
-from pipelines.sources import AUDIO_SUFFIXES, choose, find_sources, read_bytes
+from pipelines.readers.archives import check_name
+from pipelines.readers.recordings import SPLITS, DataSet, LeftOut, Recording, Source
+from pipelines.readers.sources import AUDIO_SUFFIXES, choose, find_sources, read_bytes
 from tfamt.errors import InputError
 
 LICENCE = "CC-BY-NC-SA-4.0"

@@ -8,7 +8,7 @@ The split is that of Sigtia, Benetos and Dixon, "An end-to-end neural network fo
 the test set, the seven synthesised ones train, and what is played in the test set is not trained on.
 
 Labels are the .txt files, whose offsets the sustain pedal has extended; they have no velocities, so these come from the
-.mid files (`pipelines.sources.with_velocities`).
+.mid files (`pipelines.readers.sources.with_velocities`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from pipelines.recordings import DataSet, LeftOut, Recording, Source, one_split_per_piece
-from pipelines.sources import AUDIO_SUFFIXES, choose, find_sources
+from pipelines.readers.recordings import DataSet, LeftOut, Recording, Source, one_split_per_piece
+from pipelines.readers.sources import AUDIO_SUFFIXES, choose, find_sources
 from tfamt.errors import InputError
 
 LICENCE = "CC BY-NC-SA"

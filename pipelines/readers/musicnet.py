@@ -3,7 +3,7 @@
 Thickstun, Harchaoui and Kakade, "Learning features of music from scratch", 2017. Distributed as musicnet.tar.gz with
 `{train,test}_{data,labels}/<id>.{wav,csv}`, and musicnet_metadata.csv beside it.
 
-The labels have no velocities: all notes get `tfamt.notes.DEFAULT_VELOCITY`.
+The labels have no velocities: all notes get `tfamt.notes.table.DEFAULT_VELOCITY`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipelines.recordings import DataSet, LeftOut, Recording, Source, one_split_per_piece
-from pipelines.sources import AUDIO_SUFFIXES, choose, find_sources, read_bytes
+from pipelines.readers.recordings import DataSet, LeftOut, Recording, Source, one_split_per_piece
+from pipelines.readers.sources import AUDIO_SUFFIXES, choose, find_sources, read_bytes
 from tfamt.errors import InputError
 
 LICENCE = "CC-BY-4.0"

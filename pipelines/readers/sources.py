@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.archives import is_archive, list_members, read_member
-from pipelines.recordings import LeftOut, Recording, Source
+from pipelines.readers.archives import is_archive, list_members, read_member
+from pipelines.readers.recordings import LeftOut, Recording, Source
 from tfamt.errors import InputError
-from tfamt.labels import parse_labels
-from tfamt.notes import DEFAULT_VELOCITY, Notes
+from tfamt.notes.label_files import parse_labels
+from tfamt.notes.table import DEFAULT_VELOCITY, Notes
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 """Audio that is taken; where a recording has several files, an earlier suffix wins."""

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from pipelines.performance import Performance, performance_of
-from pipelines.room import noise_source
-from pipelines.synthesis import SAMPLE_RATE
-from tfamt.notes import HIGHEST_PITCH, LOWEST_PITCH, NUM_PITCHES, Notes, Row
+from pipelines.rendering.fluidsynth import SAMPLE_RATE
+from pipelines.rendering.performances import Performance, performance_of
+from tfamt.audio.effects import noise_source
+from tfamt.notes.table import HIGHEST_PITCH, LOWEST_PITCH, NUM_PITCHES, Notes, Row
 
 Waveform = NDArray[np.float32]
 

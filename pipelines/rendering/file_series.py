@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tfamt.targets import make_folder
+from tfamt.utils.output_paths import make_folder
 
 
 def write_series(

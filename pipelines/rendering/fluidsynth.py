@@ -14,11 +14,17 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
-from pipelines.performance import TICKS_PER_SECOND, Performance, midi_bytes, performance_of
+from pipelines.rendering.performances import (
+    TICKS_PER_SECOND,
+    Performance,
+    midi_bytes,
+    performance_of,
+)
 from tfamt.errors import InputError
-from tfamt.notes import HIGHEST_PITCH, LOWEST_PITCH, NUM_PITCHES, Notes
+from tfamt.notes.table import HIGHEST_PITCH, LOWEST_PITCH, NUM_PITCHES, Notes
 
 SAMPLE_RATE = 16_000
 SYNTHESIS_RATE = 44_100
@@ -57,8 +63,6 @@ def synthesise(
     Raises:
       InputError: FluidSynth is missing, fails, takes too long, or stops too early; or the file is no SoundFont.
     """
-    import soxr
-
     end = performance.notes.end + TAIL_SECONDS
     missing = round(end * SAMPLE_RATE)
     stream = soxr.ResampleStream(SYNTHESIS_RATE, SAMPLE_RATE, 1, dtype="float32", quality="HQ")

@@ -7,10 +7,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines import maestro
-from pipelines.recordings import SPLITS, LeftOut, Recording, Source
-from pipelines.sources import find_sources
-from pipelines.synthesis import check_soundfont
+from pipelines.readers import maestro
+from pipelines.readers.recordings import SPLITS, LeftOut, Recording, Source
+from pipelines.readers.sources import find_sources
+from pipelines.rendering.fluidsynth import check_soundfont
 from tfamt.errors import InputError
 
 SOUNDFONT_SUFFIXES = (".sf2", ".sf3")

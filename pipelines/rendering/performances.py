@@ -7,11 +7,12 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
+import pretty_midi
 from numpy.typing import NDArray
 
 from tfamt.errors import InputError
-from tfamt.midi import SUSTAIN_CONTROLLER
-from tfamt.notes import (
+from tfamt.notes.midi import SUSTAIN_CONTROLLER
+from tfamt.notes.table import (
     HIGHEST_PITCH,
     LOWEST_PITCH,
     SUSTAIN_THRESHOLD,
@@ -101,8 +102,6 @@ def parse_performance(content: bytes, name: str | os.PathLike[str]) -> Performan
     Raises:
       InputError: these bytes are no MIDI file, or it has no notes.
     """
-    import pretty_midi
-
     try:
         midi = pretty_midi.PrettyMIDI(io.BytesIO(content))
     # The parser has no error type of its own.
@@ -127,8 +126,6 @@ def parse_performance(content: bytes, name: str | os.PathLike[str]) -> Performan
 
 def midi_bytes(performance: Performance, end: float) -> bytes:
     """The performance as a MIDI file for a synthesiser; at `end` seconds the pedal is released for good."""
-    import pretty_midi
-
     midi = pretty_midi.PrettyMIDI(resolution=TICKS_PER_SECOND // 2, initial_tempo=120.0)
     instrument = pretty_midi.Instrument(program=performance.program)
     bend = round(performance.cents / BEND_RANGE * 8192)

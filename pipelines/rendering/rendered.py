@@ -17,7 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.instruments import (
+from pipelines.readers.recordings import DataSet, Recording, Source
+from pipelines.readers.sources import AUDIO_SUFFIXES, read_bytes
+from pipelines.rendering.fluidsynth import SAMPLE_RATE, TAIL_SECONDS, synthesise
+from pipelines.rendering.materials import (
     NEED_SOUNDFONTS,
     SOUNDFONT_SUFFIXES,
     choose_some,
@@ -26,14 +29,11 @@ from pipelines.instruments import (
     hash_of,
     usable_soundfonts,
 )
-from pipelines.performance import Performance, parse_performance, performance_of
-from pipelines.recordings import DataSet, Recording, Source
-from pipelines.room import Sound, record
-from pipelines.sources import AUDIO_SUFFIXES, read_bytes
-from pipelines.synthesis import SAMPLE_RATE, TAIL_SECONDS, synthesise
+from pipelines.rendering.performances import Performance, parse_performance, performance_of
+from tfamt.audio.effects import Sound, record
 from tfamt.errors import InputError
-from tfamt.files import atomic_path
-from tfamt.notes import Notes
+from tfamt.notes.table import Notes
+from tfamt.utils.atomic_files import atomic_path
 
 NOISE_BELOW = (35.0, 70.0)
 HIGHEST_PEAK = -0.5
@@ -129,7 +129,7 @@ def read(
         recordings, by default train.
       validation_soundfonts: files or folders likewise, taken for validation and test only, even if they are among
         `soundfonts`; without any, all splits take all SoundFonts.
-      rooms: folder of room responses; see `pipelines.room`.
+      rooms: folder of room responses; see `tfamt.audio.effects`.
       variations: how far from the MIDI file; default `Variations()`.
       pieces: how many of the MIDI files of each split to take, at random; default: all.
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
-from tfamt.audio import SAMPLE_RATE
-from tfamt.files import atomic_path
+from tfamt.audio.reading import SAMPLE_RATE
+from tfamt.utils.atomic_files import atomic_path
 
 Waveform = NDArray[np.float32]
 
@@ -115,8 +116,6 @@ def write_room(path: Path, number: int) -> None:
     Raises:
       InputError: the file cannot be written.
     """
-    import soundfile
-
     response = respond(draw(np.random.default_rng([number, 0x400])), number)
     with atomic_path(path) as beside:
         soundfile.write(beside, response, SAMPLE_RATE, format="FLAC", subtype="PCM_24")

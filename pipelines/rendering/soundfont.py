@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tfamt.files import atomic_write
+from tfamt.utils.atomic_files import atomic_write
 
 _GUARD = 46
 """Zeros that the format wants behind every sample."""

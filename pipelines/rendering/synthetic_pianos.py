@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.soundfont import Zone, write_soundfont
-from tfamt.notes import HIGHEST_PITCH, LOWEST_PITCH
+from pipelines.rendering.soundfont import Zone, write_soundfont
+from tfamt.notes.table import HIGHEST_PITCH, LOWEST_PITCH
 
 Waveform = NDArray[np.float64]
 

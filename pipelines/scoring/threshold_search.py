@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.scoring import Heard, f1_decoded
-from tfamt.config import Config, DecodingConfig, from_dict
+from pipelines.scoring.model_scores import PredictedRecording, f1_decoded
+from tfamt.config import Config, DecodingConfig
+from tfamt.config_fields import from_dict
 from tfamt.errors import InputError
 
 _THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -39,7 +40,7 @@ class Trial:
 
 def tune(
     config: Config,
-    heard: Sequence[Heard],
+    heard: Sequence[PredictedRecording],
     metrics: Sequence[str],
     progress: Callable[[Trial], None] = lambda _: None,
 ) -> list[Trial]:
@@ -48,7 +49,7 @@ def tune(
     Args:
       config: of the model; its decoding is where the search begins.
       heard: what the model makes of the recordings.
-      metrics: figures (`tfamt.evaluation.f1`) whose mean, over them and over recordings, is to be large.
+      metrics: figures (`tfamt.evaluation.metrics.f1`) whose mean, over them and over recordings, is to be large.
       progress: is told of every trial.
 
     Returns:
@@ -81,7 +82,9 @@ def best_of(trials: Sequence[Trial]) -> Trial:
     return max(trials, key=lambda trial: trial.score)
 
 
-def trials_as_json(trials: Sequence[Trial], metrics: Sequence[str], heard: Sequence[Heard]) -> str:
+def trials_as_json(
+    trials: Sequence[Trial], metrics: Sequence[str], heard: Sequence[PredictedRecording]
+) -> str:
     """The best decoding under "decoding", what it was chosen by and on, and all trials."""
     best = best_of(trials)
     content = {

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import tensorflow as tf
 
-from tfamt.backends import Array
 from tfamt.config import Config
-from tfamt.level import levelled
-from tfamt.transcription import Frames, Transcriber
+from tfamt.network.frontend import build_recording_frontend
+from tfamt.transcription.backends import Array
+from tfamt.transcription.transcriber import ModelOutput, Transcriber
 
 if TYPE_CHECKING:
     import keras
@@ -27,11 +28,8 @@ class WholeRecordings(Transcriber):
     """
 
     def __init__(self, config: Config, model: keras.Model):
-        import tensorflow as tf
 
-        from tfamt.model import build_frontend
-
-        frontend = build_frontend(config.spectrogram)
+        frontend = build_recording_frontend(config.spectrogram)
 
         # Of any length, so that it is traced once.
         @tf.function(input_signature=[tf.TensorSpec([1, None], tf.float32)], autograph=False)
@@ -39,16 +37,19 @@ class WholeRecordings(Transcriber):
             outputs: dict[str, tf.Tensor] = model(frontend(waveform), training=False)
             return outputs
 
-        def backend(waveform: Array) -> dict[str, Array]:
+        def backend(waveform: Array, loudness: Array) -> dict[str, Array]:
             return {name: output.numpy() for name, output in infer(waveform).items()}
 
         super().__init__(config, backend)
 
-    def frames(self, blocks: Iterable[Array], level: float | None = None) -> Iterator[Frames]:
-        """All frames at once; `level` is that of the recording and not needed."""
+    def model_outputs(
+        self, blocks: Iterable[Array], loudness: float | None = None
+    ) -> Iterator[ModelOutput]:
+        """All frames at once; the loudness is measured again."""
         waveform = np.concatenate([*blocks])[None]
-        if self.config.spectrogram.normalizes_loudness:
-            waveform = levelled(waveform)
-        rolls = {name: output[0] for name, output in self._infer(waveform).items()}
+        rolls = {
+            name: output[0]
+            for name, output in self._backend(waveform, np.ones(1, np.float32)).items()
+        }
         seconds = self.grid.seconds(len(rolls["pianoroll"]))
-        yield Frames(None, rolls, seconds)
+        yield ModelOutput(None, rolls, seconds)

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.ablation import ARMS, CQT, EVALUATIONS, WITH, WITHOUT, Run, Study
-from pipelines.learning_curves import Curve, load_curves, write_curves_png
-from tfamt.comparison import (
+from pipelines.studies.ablation_study import ARMS, CQT, EVALUATIONS, WITH, WITHOUT, Run, Study
+from tfamt.evaluation.comparison import (
     Difference,
     System,
     common_metrics,
@@ -19,10 +18,11 @@ from tfamt.comparison import (
     compare,
     format_differences,
 )
-from tfamt.comparison_picture import write_differences_png
-from tfamt.files import atomic_write
-from tfamt.report import Evaluation, read_evaluation
-from tfamt.targets import make_folder
+from tfamt.evaluation.results import Evaluation, read_evaluation
+from tfamt.plots.comparison_figure import write_differences_png
+from tfamt.plots.learning_curves import Curve, load_curves, write_curves_png
+from tfamt.utils.atomic_files import atomic_write
+from tfamt.utils.output_paths import make_folder
 
 HOP_SECONDS = 512 / 16000
 PAPER_RECORDINGS, PAPER_EPOCHS, PAPER_BATCH, PAPER_FRAMES = 139, 2000, 32, 640

@@ -1,34 +1,41 @@
-"""The paper's experiment: the same system with and without reconstruction, several times, on the same data.
+"""Run the paper's experiment: the same system with and without reconstruction, several times, on the same data.
 
-A study is a list of runs, each an arm with a seed. Runs of one seed see the same windows in the same order, whatever
-the arm (`pipelines.windows.training_plan`), and are paired in comparison. Every run is trained, evaluated on the
-validation and the test split with the paper's thresholds, tuned on the validation split, and evaluated on the test
-split with the tuned decoding: what bin/train, bin/evaluate and bin/tune do. A result that is there is not made again,
-so a study goes on where it was stopped, and several processes can work on one study, each on a run of its own.
+A study is a list of runs, each an arm with a seed. Runs of one seed train on the same windows in the same order, whatever
+the arm (`pipelines.input.window_plan.training_plan`), and are paired in comparison. Every run is trained, evaluated on
+the validation and the test split with the paper's thresholds, tuned on the validation split, and evaluated on the test
+split with the tuned decoding. Existing results are not made again, so a study goes on where it was stopped, and several
+processes can work on one study, each on another run.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
-import subprocess
+import multiprocessing
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.learning_curves import read_curves, write_curves
-from pipelines.scoring import Heard, evaluate, hear
-from pipelines.tuning import best_of, trials_as_json, tune
-from pipelines.validation import first_minutes
-from pipelines.windows import load_index, read_manifest
-from tfamt.config import Config
+from pipelines.preparation.index import load_index, read_manifest
+from pipelines.scoring.model_scores import PredictedRecording, evaluate_predictions, predict
+from pipelines.scoring.threshold_search import best_of, trials_as_json, tune
+from pipelines.scoring.validation import first_minutes
+from pipelines.training.run import run_lock, train
+from pipelines.training.settings import RunSettings
+from tfamt.config import Config, replace
 from tfamt.errors import InputError
-from tfamt.files import atomic_write
-from tfamt.run_folder import changes_since
-from tfamt.targets import make_folder
+from tfamt.network.trained_models import load_model
+from tfamt.plots.learning_curves import read_curves, write_curves
+from tfamt.presets import preset
+from tfamt.training.run_folder import changes_since
+from tfamt.transcription.backends import keras_backend
+from tfamt.transcription.transcriber import Transcriber
+from tfamt.utils.atomic_files import atomic_write
+from tfamt.utils.locks import LockedError, exclusive_lock
+from tfamt.utils.output_paths import make_folder
 
 WITH, WITHOUT, CQT = "icpr2020_mel", "icpr2020_mel_baseline", "icpr2020_cqt"
 ARMS = {WITH: "with reconstruction", WITHOUT: "without", CQT: "CQT, with reconstruction"}
@@ -36,7 +43,7 @@ ARMS = {WITH: "with reconstruction", WITHOUT: "without", CQT: "CQT, with reconst
 
 
 @dataclass(frozen=True)
-class Settings:
+class AblationSettings:
     """What defines a study; the same for all of its runs.
 
     Attributes:
@@ -50,7 +57,7 @@ class Settings:
       validate_steps: steps between validations in training.
       validation_minutes: audio of these.
       tuning_minutes: audio to tune thresholds on.
-      train_flags: further flags of bin/train.
+      train_flags: names and values of what `run_ablation(customize=...)` changes, to tell studies apart.
     """
 
     data: str
@@ -65,6 +72,15 @@ class Settings:
     tuning_minutes: float
     train_flags: tuple[str, ...] = ()
 
+    @property
+    def run_settings(self) -> RunSettings:
+        """Return the settings of every run."""
+        return RunSettings(
+            validate_steps=self.validate_steps,
+            validation_minutes=self.validation_minutes,
+            checkpoint_seconds=120.0,
+        )
+
 
 @dataclass(frozen=True)
 class Study:
@@ -77,13 +93,14 @@ class Study:
         so that a study goes on, run by run, on another machine.
     """
 
-    settings: Settings
+    settings: AblationSettings
     work: Path
     results: Path
+    customize: Callable[[Config], Config] = lambda config: config
 
     @property
     def runs(self) -> list[Run]:
-        """All runs, in an order that gives complete pairs early; CQT against Mel comes last."""
+        """Return all runs, in an order that completes pairs early; CQT against Mel comes last."""
         pairs = [(preset, n) for n in range(self.settings.seeds) for preset in (WITH, WITHOUT)]
         return [Run(self, preset, seed) for preset, seed in [*pairs, (CQT, 0)]]
 
@@ -98,41 +115,59 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Such as icpr2020_mel_seed0."""
+        """Return a name such as icpr2020_mel_seed0."""
         return f"{self.preset}_seed{self.seed}"
 
     @property
+    def config(self) -> Config:
+        """Return the config of its training."""
+        settings = self.study.settings
+        config = replace(
+            preset(self.preset),
+            "training",
+            seed=self.seed,
+            steps=settings.steps,
+            batch_size=settings.batch_size,
+            window_frames=settings.window_frames,
+            learning_rate=settings.learning_rate,
+            schedule="cosine",
+            warmup_steps=settings.warmup_steps,
+        )
+        config = replace(config, "inference", window_frames=settings.window_frames)
+        return self.study.customize(config)
+
+    @property
     def run_dir(self) -> Path:
-        """Folder of bin/train."""
+        """Return the folder of the training."""
         return self.study.work / "runs" / self.name
 
     @property
     def weights(self) -> Path:
-        """Its weights so far."""
+        """Return its weights so far."""
         return self.run_dir / "weights.npz"
 
     @property
     def log(self) -> Path:
-        """What its training printed."""
+        """Return the log of its training."""
         return self.study.work / "logs" / f"{self.name}.log"
 
     @property
     def curves(self) -> Path:
-        """Its learning curves; present when training has come to its end."""
+        """Return its learning curves, which exist when training has ended."""
         return self.study.results / f"{self.name}_curves.json"
 
     @property
     def tuning(self) -> Path:
-        """What bin/tune writes."""
+        """Return the thresholds that were tuned."""
         return self.study.results / f"{self.name}_decoding.json"
 
     def evaluation(self, what: str) -> Path:
-        """JSON of bin/evaluate; `what` is one of `EVALUATIONS`."""
+        """Return the JSON of an evaluation; `what` is one of `EVALUATIONS`."""
         return self.study.results / f"{self.name}_{what}.json"
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do."""
+        """Return whether nothing is left to do."""
         evaluations = [self.evaluation(what) for what in EVALUATIONS]
         return all(path.is_file() for path in (self.curves, *evaluations))
 
@@ -145,8 +180,13 @@ EVALUATIONS = {
 }
 
 
-def open_study(settings: Settings, work: Path, results: Path) -> Study:
-    """Makes the folders of a study, or checks that they are of the same settings and data.
+def open_study(
+    settings: AblationSettings,
+    work: Path,
+    results: Path,
+    customize: Callable[[Config], Config] = lambda config: config,
+) -> Study:
+    """Make the folders of a study, or check that they are of the same settings and data.
 
     Raises:
       InputError: there is a study with other settings or data, or the data set is not prepared.
@@ -156,13 +196,15 @@ def open_study(settings: Settings, work: Path, results: Path) -> Study:
         make_folder(folder)
     # More seeds may be added, and the same data set may lie elsewhere.
     free = ("data", "seeds")
-    _settle(results / "settings.json", dataclasses.asdict(settings), "settings", free)
-    _settle(results / "data.json", {"splits": manifest["splits"]}, "data")
-    return Study(settings, work, results)
+    _check_or_write(results / "settings.json", dataclasses.asdict(settings), "settings", free)
+    _check_or_write(results / "data.json", {"splits": manifest["splits"]}, "data")
+    return Study(settings, work, results, customize)
 
 
-def _settle(path: Path, content: dict[str, Any], what: str, free: tuple[str, ...] = ()) -> None:
-    """Writes `content`, or refuses to if there is some that differs in more than the fields in `free`."""
+def _check_or_write(
+    path: Path, content: dict[str, Any], what: str, free: tuple[str, ...] = ()
+) -> None:
+    """Write `content`, or refuse if the file differs in more than the fields in `free`."""
     changes = changes_since(path, content, complete="")
     wrong = [line for line in changes if not line.startswith(free)]
     if wrong:
@@ -175,92 +217,121 @@ def _settle(path: Path, content: dict[str, Any], what: str, free: tuple[str, ...
         atomic_write(path, json.dumps(content, indent=1) + "\n")
 
 
+def run_ablation(
+    settings: AblationSettings,
+    work: str | os.PathLike[str],
+    results: str | os.PathLike[str] | None = None,
+    *,
+    customize: Callable[[Config], Config] = lambda config: config,
+    progress: Callable[[str], None] = print,
+    after_run: Callable[[Study], None] = lambda _: None,
+) -> Study:
+    """Carry out what is left of a study, as bin/ablation does.
+
+    Args:
+      settings: what defines the study.
+      work: folder of the trainings and their logs.
+      results: folder of the results; default: `results` in `work`.
+      customize: changes the config of every run alike, such as to a smaller network.
+      progress: called with a line at every stage.
+      after_run: called when a run is done, such as to write a report.
+
+    Raises:
+      InputError: there is a study with other settings or data, or a training failed.
+    """
+    study = open_study(settings, Path(work), Path(results or Path(work) / "results"), customize)
+    for item in study.runs:
+        if item.done:
+            continue
+        if carry_out(item, progress):
+            after_run(study)
+        else:
+            progress(f"{item.name}: another process is at work on it")
+    return study
+
+
 def carry_out(run: Run, progress: Callable[[str], None]) -> bool:
-    """Does what is left to do for a run.
+    """Do what is left to do for a run.
 
     Args:
       run: what to do.
-      progress: is told of every stage, a line each.
+      progress: called with a line at every stage.
 
     Returns:
-      Whether it is done; otherwise another process is at work on it, here or a training that was left behind.
+      Whether it is done; otherwise another process is at work on it, or a training that outlived its study.
 
     Raises:
       InputError: training failed; the message names its log.
     """
-    # A training inherits the lock: two in one run folder would spoil each other's checkpoints.
-    with (run.study.work / "runs" / f"{run.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        if not run.curves.is_file():
-            progress(f"{run.name}: training")
-            _train(run, lock.fileno())
-        if not run.done:
-            progress(f"{run.name}: evaluation")
-            _evaluate(run)
+    try:
+        with exclusive_lock(run.study.work / "runs" / f"{run.name}.lock", "is in use"):
+            if not run.curves.is_file():
+                progress(f"{run.name}: training")
+                _train(run)
+            if not run.done:
+                progress(f"{run.name}: evaluation")
+                _evaluate(run)
+    except LockedError:
+        return False
     return True
 
 
-def _train(run: Run, lock: int) -> None:
-    """In a process of its own, whose memory is free afterwards."""
-    with run.log.open("a", encoding="utf-8") as output:
-        command = [sys.executable, "-m", "pipelines.commands.train", *train_flags(run)]
-        code = subprocess.run(
-            command, stdout=output, stderr=output, check=False, pass_fds=(lock,)
-        ).returncode
-    if code:
+def _train(run: Run) -> None:
+    """Train in a process of its own, whose memory is free afterwards."""
+    make_folder(run.run_dir)
+    # A training that outlived its study still holds its run folder.
+    with exclusive_lock(run_lock(run.run_dir), "is in use"):
+        pass
+    arguments = (run.config, str(run.run_dir), run.study.settings, str(run.log))
+    process = multiprocessing.get_context("spawn").Process(target=_train_and_log, args=arguments)
+    process.start()
+    try:
+        process.join()
+    finally:
+        process.kill()
+        process.join()
+    if process.exitcode:
         last = "".join(run.log.read_text("utf-8", "replace").strip().splitlines()[-1:])
         raise InputError(f"the training of {run.name} failed: {last.rstrip('.')}", path=run.log)
     write_curves(read_curves(run.run_dir), run.curves)
 
 
-def _evaluate(run: Run) -> None:
-    from tfamt.backends import keras_backend
-    from tfamt.transcription import Transcriber
-    from tfamt.weights import load_model
+def _train_and_log(config: Config, run_dir: str, settings: AblationSettings, log: str) -> None:
+    """Train in this process, with all output appended to a log."""
+    with open(log, "a", encoding="utf-8", buffering=1) as output:
+        for number in (1, 2):
+            os.dup2(output.fileno(), number)
+    try:
+        train(config, run_dir, settings.data, settings.run_settings)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        os._exit(1)
 
+
+def _evaluate(run: Run) -> None:
     settings = run.study.settings
     config, model = load_model(run.weights)
     transcriber = Transcriber(config, keras_backend(config, model))
     for split in ("validation", "test"):
         stored = load_index(settings.data, split)
-        heard = {item.entry.recording: hear(transcriber, item) for item in stored}
+        predicted = {item.entry.recording: predict(transcriber, item) for item in stored}
         source = {"weights": str(run.weights), "data": [settings.data], "split": split}
-        _write_evaluation(run, split, heard, config, source)
+        _write_evaluation(run, split, predicted, config, source)
         if split == "validation":
             chosen = first_minutes(stored, settings.tuning_minutes)
-            tuned_on = [heard[item.entry.recording] for item in chosen]
+            tuned_on = [predicted[item.entry.recording] for item in chosen]
             trials = tune(config, tuned_on, [_TUNED_FOR])
             atomic_write(run.tuning, trials_as_json(trials, [_TUNED_FOR], tuned_on))
             tuned = dataclasses.replace(config, decoding=best_of(trials).decoding)
-    _write_evaluation(run, "test_tuned", heard, tuned, source)
+    _write_evaluation(run, "test_tuned", predicted, tuned, source)
 
 
 def _write_evaluation(
-    run: Run, what: str, heard: Mapping[str, Heard], config: Config, source: dict[str, Any]
+    run: Run,
+    what: str,
+    predicted: Mapping[str, PredictedRecording],
+    config: Config,
+    source: dict[str, Any],
 ) -> None:
-    atomic_write(run.evaluation(what), evaluate(heard.values(), config, source)[0].to_json())
-
-
-def train_flags(run: Run) -> list[str]:
-    """The flags of bin/train."""
-    settings = run.study.settings
-    return [
-        f"--preset={run.preset}",
-        f"--run_dir={run.run_dir}",
-        f"--data={settings.data}",
-        f"--training_seed={run.seed}",
-        f"--training_steps={settings.steps}",
-        f"--training_batch_size={settings.batch_size}",
-        f"--training_window_frames={settings.window_frames}",
-        f"--training_learning_rate={settings.learning_rate}",
-        "--training_schedule=cosine",
-        f"--training_warmup_steps={settings.warmup_steps}",
-        f"--inference_window_frames={settings.window_frames}",
-        f"--validate_steps={settings.validate_steps}",
-        f"--validation_minutes={settings.validation_minutes}",
-        "--checkpoint_seconds=120",
-        *settings.train_flags,
-    ]
+    scored = evaluate_predictions(predicted.values(), config, source)
+    atomic_write(run.evaluation(what), scored.evaluation.to_json())

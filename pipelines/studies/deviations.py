@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.performance import Performance
+from pipelines.rendering.performances import Performance
 from tfamt.config import DecodingConfig
-from tfamt.decoding import decode
-from tfamt.evaluation import FRAME_GRID, match_notes, score
-from tfamt.notes import Notes, releases_by_sustain
-from tfamt.pianoroll import notes_to_rolls
+from tfamt.evaluation.metrics import FRAME_GRID, match_notes, score
+from tfamt.notes.piano_roll import notes_to_rolls
+from tfamt.notes.table import Notes, releases_by_sustain
+from tfamt.transcription.note_decoder import decode
 
 _FIGURES = ("note_f1", "note_offset_f1", "frame_f1")
 

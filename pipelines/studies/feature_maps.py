@@ -6,16 +6,20 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import keras
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tfamt.audio import read_blocks
+from pipelines.studies.periodicity import Periodicity, periodicity
+from tfamt.audio.loudness import loudness
+from tfamt.audio.reading import read_blocks
 from tfamt.config import Config
 from tfamt.errors import InputError
-from tfamt.level import levelled
-from tfamt.periodicity import Periodicity, periodicity
-from tfamt.targets import new_file
-from tfamt.weights import load_model
+from tfamt.network.frontend import build_frontend
+from tfamt.network.model import FEATURE_MAP
+from tfamt.network.trained_models import load_model
+from tfamt.utils.output_paths import new_file
 
 Maps = dict[str, NDArray[np.float32]]
 PANELS = {
@@ -71,7 +75,6 @@ def inspect_model(
       InputError: weights or audio cannot be used, or the recording is over before `start`.
     """
     config, model = load_model(weights)
-    from tfamt.model import build_frontend
 
     hop, rate = config.spectrogram.hop, config.spectrogram.sample_rate
     first = round(start * rate)
@@ -79,10 +82,9 @@ def inspect_model(
     waveform = _stretch(audio, first, samples)
     if not len(waveform):
         raise InputError(f"is over before {start:g} s", path=audio)
-    if config.spectrogram.normalizes_loudness:
-        (waveform,) = levelled(waveform[None])
+    measured = np.array([loudness(waveform)], np.float32)
     padded = np.pad(waveform, (0, samples - len(waveform)))
-    spectrogram = build_frontend(config.spectrogram)(padded[None])
+    spectrogram = build_frontend(config.spectrogram)([padded[None], measured])
     maps = {"spectrogram": spectrogram, **_maps(model, spectrogram)}
     # What lies behind the recording's end is silence of ours.
     kept = -(-len(waveform) // hop)
@@ -112,8 +114,6 @@ def write_panels_png(
     Raises:
       InputError: the file exists or cannot be written.
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(7 * len(inspections), 11), dpi=100, layout="constrained")
     grid = figure.subplots(len(PANELS), len(inspections), squeeze=False, sharex="col")
     for column, item in zip(grid.T, inspections, strict=True):
@@ -159,11 +159,7 @@ def _stretch(audio: str | os.PathLike[str], first: int, samples: int) -> NDArray
 
 
 def _maps(model: object, spectrogram: object) -> dict[str, object]:
-    """Outputs of the model and of its layers named `tfamt.model.FEATURE_MAP`."""
-    import keras
-
-    from tfamt.model import FEATURE_MAP
-
+    """Outputs of the model and of its layers named `tfamt.network.model.FEATURE_MAP`."""
     assert isinstance(model, keras.Model)
     outputs = model(spectrogram, training=False)
     transcriber = model.get_layer("transcriber")

@@ -1,7 +1,7 @@
 """Sounds off the beaten track, with the notes that should be heard in them: what a model card reports on.
 
 Silence and noise, where nothing should be heard; recordings changed the way that instruments, microphones and files
-change them; passages that are hard to hear, played by a synthesiser; other instruments. All audio is 16 kHz mono.
+change them; passages that are hard to predict, played by a synthesiser; other instruments. All audio is 16 kHz mono.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import soundfile
+import soxr
 from numpy.typing import ArrayLike, NDArray
 from scipy import signal
 
-from pipelines.performance import Performance, performance_of
-from pipelines.pitch_shift import ratio_of
-from pipelines.room import noise_source
-from pipelines.synthesis import SAMPLE_RATE, synthesise
-from tfamt import audio
-from tfamt.notes import HIGHEST_PITCH, LOWEST_PITCH, Notes
+from pipelines.input.pitch_shift import ratio_of
+from pipelines.rendering.fluidsynth import SAMPLE_RATE, synthesise
+from pipelines.rendering.performances import Performance, performance_of
+from tfamt.audio import reading as audio
+from tfamt.audio.effects import noise_source
+from tfamt.notes.table import HIGHEST_PITCH, LOWEST_PITCH, Notes
 
 Waveform = NDArray[np.float32]
 
@@ -87,7 +89,7 @@ def changed(
 
 
 def passages() -> dict[str, Performance]:
-    """Music that is hard to hear, by name; each some 20 to 30 s, always the same."""
+    """Music that is hard to predict, by name; each some 20 to 30 s, always the same."""
     random = np.random.default_rng(7)
     found = {
         "lowest octave": _in_a_row(LOWEST_PITCH + np.arange(12), 0.5, 0.45),
@@ -142,8 +144,6 @@ def _in_a_row(pitches: ArrayLike, spacing: float, length: float) -> Performance:
 
 def _detuned(waveform: Waveform, notes: Notes, cents: float) -> Example:
     """The recording played faster or slower; all times move with it."""
-    import soxr
-
     ratio = ratio_of(0, cents)
     # Taken for one of another rate: at the rate that the others have it is that much higher.
     moved = soxr.resample(waveform, ratio * SAMPLE_RATE, SAMPLE_RATE)
@@ -171,9 +171,6 @@ def _through_mp3(waveform: Waveform) -> Waveform:
 
 def mp3_bytes(waveform: Waveform) -> bytes:
     """An mp3 file of `MP3_KBIT` at a constant rate, mono at 44.1 kHz."""
-    import soundfile
-    import soxr
-
     file = io.BytesIO()
     # Level 0 is LAME's highest constant rate, 320 kbit/s, and 1 its lowest, 32.
     soundfile.write(

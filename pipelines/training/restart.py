@@ -1,4 +1,4 @@
-"""Workers that outlive the loss of another one."""
+"""Restart workers that outlive the loss of another one."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import tensorflow as tf
+
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
+
 
 @contextmanager
-def starting_again() -> Iterator[None]:
-    """Starts this program anew, with the arguments it was given, where another worker is lost inside.
+def restart_if_worker_is_lost() -> Iterator[None]:
+    """Restart this program, with its arguments, if another worker is lost inside the block.
 
-    TensorFlow cannot take a new worker into a cluster that has lost one: whoever is left must join it anew too, and the
-    run goes on from its last checkpoint. Without other workers (TF_CONFIG), or where something else goes wrong, nothing
-    is done.
+    TensorFlow cannot take a new worker into a cluster that has lost one, so the remaining ones must join it anew too, and
+    the run goes on from its last checkpoint. Without other workers (TF_CONFIG), and on other errors, nothing is done.
     """
-    import tensorflow as tf
-
-    lost = (
-        tf.errors.UnavailableError,
-        tf.errors.AbortedError,
-        tf.errors.CancelledError,
-        tf.errors.DeadlineExceededError,
-    )
     try:
         yield
-    except lost as error:
+    except _LOST as error:
         if not os.environ.get("TF_CONFIG"):
             raise
         reason = type(error).__name__.removesuffix("Error").lower()

@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.arithmetic import multiply_adds
-from pipelines.made_recordings import make_recordings
-from pipelines.measuring import in_fresh_process, in_turns, peak_megabytes, run_measured
-from tests.processes import command
-from tfamt import audio as audio_module
+from benchmarks.arithmetic import multiply_adds
+from benchmarks.made_recordings import make_recordings
+from benchmarks.measuring import in_fresh_process, in_turns, peak_megabytes, run_measured
+from tests.support.processes import command
+from tfamt.audio import reading as audio_module
 from tfamt.config import Config, ModelConfig
 from tfamt.errors import InputError
-from tfamt.labels import read_labels
-from tfamt.model import build_model
+from tfamt.network.model import build_model
+from tfamt.notes.label_files import read_labels
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return command("pipelines.commands.benchmark", *arguments, cwd=cwd)
+    return command("benchmarks.command", *arguments, cwd=cwd)
 
 
 def _figures(text: str) -> list[float]:
@@ -182,9 +182,10 @@ def test_memory_of_windows_does_not_depend_on_number_or_length(tmp_path: Path) -
 
 def _peak_of_windows(folder: str, count: int, segments: int) -> float:
     """Peak memory, in MB, of drawing windows from recordings whose samples are 19 MB or 1 GB as floats."""
-    from pipelines.records import SEGMENT_SAMPLES
-    from pipelines.windows import load_index, training_batches
-    from tests.test_windows import GRID, write_repeated
+    from pipelines.input.training_windows import training_batches
+    from pipelines.preparation.index import load_index
+    from pipelines.preparation.records import SEGMENT_SAMPLES
+    from tests.pipelines.input.test_training_windows import GRID, write_repeated
 
     write_repeated(Path(folder), count, segments, SEGMENT_SAMPLES)
     batches = training_batches(
@@ -207,9 +208,9 @@ def test_memory_of_preparing_does_not_depend_on_number_or_length(tmp_path: Path)
 
 def _peak_of_preparing(folder: str, count: int, seconds: float) -> float:
     """Peak memory, in MB, of the process that writes all shards of so many recordings."""
-    from pipelines.folder import read
-    from pipelines.plan import plan_shards
-    from pipelines.shards import write_shard
+    from pipelines.preparation.plan import plan_shards
+    from pipelines.preparation.shards import write_shard
+    from pipelines.readers.folder import read
 
     make_recordings(Path(folder), count, seconds, 16_000, 1)
     jobs = plan_shards(read(folder), Path(folder), 4)

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-BOOTSTRAP = Path(__file__).resolve().parent.parent / "bin" / "_bootstrap.py"
+BOOTSTRAP = Path(__file__).resolve().parents[2] / "bin" / "_bootstrap.py"
 # Builds the project's wheel with nothing but the standard library, notes that it did, and fails on demand.
 BACKEND = """
 import os, zipfile

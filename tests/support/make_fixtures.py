@@ -1,6 +1,6 @@
 """Builds small data sets in the layouts of the genuine ones, byte for byte the same at every run.
 
-`python tests/make_fixtures.py FOLDER` writes all of them, for a look; the tests call the functions.
+`python tests/support/make_fixtures.py FOLDER` writes all of them, for a look; the tests call the functions.
 """
 
 from __future__ import annotations

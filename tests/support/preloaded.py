@@ -1,4 +1,4 @@
-"""What every process forked in tests/processes.py has at hand: importing it takes a second of each otherwise.
+"""What every process forked in tests/support/processes.py has at hand: importing it takes a second of each otherwise.
 
 Nothing that defines flags: commands share names of flags.
 """
@@ -13,9 +13,9 @@ import tensorflow
 import tqdm
 from tensorflow_io.python.ops import core_ops
 
-import pipelines.integrity
-import pipelines.windows
-import tfamt.training
+import pipelines.input.training_windows
+import pipelines.preparation.integrity
+import tfamt.training.trainer
 
 # Reads the library of its operations.
 dir(core_ops)

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from tfamt.export import load_signatures
+from tfamt.export.saved_model import load_signatures
 
 
 class Model:

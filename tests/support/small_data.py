@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from pipelines.folder import read
-from pipelines.shards import ShardJob, write_shard
-from pipelines.window_plan import WindowSpec
-from pipelines.windows import Stored, totals_of, window_dataset
+from pipelines.input.training_windows import window_dataset
+from pipelines.input.window_plan import WindowSpec
+from pipelines.preparation.index import StoredRecording, totals_of
+from pipelines.preparation.shards import ShardJob, write_shard
+from pipelines.readers.folder import read
 from tfamt.frames import FrameGrid
-from tfamt.midi import write_midi
-from tfamt.notes import Notes
-from tfamt.outputs import write_wav
+from tfamt.notes.midi import write_midi
+from tfamt.notes.sonify import write_wav
+from tfamt.notes.table import Notes
 
 SPLITS = {"train": 2, "validation": 2, "test": 1}
 
@@ -58,7 +59,9 @@ def prepare_small(folder: Path) -> Path:
     return data
 
 
-def every_window(stored: Sequence[Stored], num_frames: int, grid: FrameGrid) -> tf.data.Dataset:
+def every_window(
+    stored: Sequence[StoredRecording], num_frames: int, grid: FrameGrid
+) -> tf.data.Dataset:
     """Return the windows of every recording once, from its first sample on, one after the other."""
 
     def plan() -> Iterator[WindowSpec]:

@@ -6,7 +6,7 @@ import hashlib
 import struct
 from pathlib import Path
 
-from tests.make_fixtures import (
+from tests.support.make_fixtures import (
     MAPS_NOTES,
     float_wav,
     maestro_table,

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 import tfamt
-from tfamt.evaluation import score
-from tfamt.labels import read_labels
-from tfamt.midi import read_midi
-from tfamt.weights import load_weights, shipped_weights
+from tfamt.evaluation.metrics import score
+from tfamt.network.weights import load_weights, shipped_weights
+from tfamt.notes.label_files import read_labels
+from tfamt.notes.midi import read_midi
 
 
 def test_the_example_is_transcribed_as_when_the_weights_were_released(root: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from tfamt import audio
+from tfamt.audio import reading as audio
 from tfamt.errors import InputError
 
 Waveform = NDArray[np.float32]

@@ -1,6 +1,6 @@
 """Audio files: opened, checked and decoded by libsndfile (soundfile) in pieces.
 
-`tfamt.audio` is the module to use; this is its part that knows files.
+`tfamt.audio.reading` is the module to use; this is its part that knows files.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from tfamt import audio_headers
+from tfamt.audio import formats as audio_headers
 from tfamt.errors import InputError
 
 SAMPLE_RATE = 16_000
-"""Samples per second of everything that `tfamt.audio` returns."""
+"""Samples per second of everything that `tfamt.audio.reading` returns."""
 
 Waveform: TypeAlias = npt.NDArray[np.float32]
 File: TypeAlias = str | os.PathLike[str] | bytes

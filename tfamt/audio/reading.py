@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from tfamt.audio_files import (
+from tfamt.audio.files import (
     SAMPLE_RATE,
     VALUES_PER_READ,
     AudioInfo,
@@ -208,8 +208,8 @@ class Resampler:
         """What is ready once `chunk` is there; later chunks bring the rest."""
         return self._stream.resample_chunk(chunk, last=False) if self._stream else chunk
 
-    def rest(self) -> Waveform:
-        """What is left when the waveform has ended."""
+    def flush(self) -> Waveform:
+        """Return the samples that are left at the end of the waveform."""
         nothing = np.zeros(0, np.float32)
         return self._stream.resample_chunk(nothing, last=True) if self._stream else nothing
 
@@ -218,7 +218,7 @@ def _resampled(chunks: Iterable[Waveform], sample_rate: int) -> Iterator[Wavefor
     resampler = Resampler(sample_rate)
     for chunk in chunks:
         yield resampler.push(chunk)
-    yield resampler.rest()
+    yield resampler.flush()
 
 
 def _blocks(

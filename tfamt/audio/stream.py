@@ -17,8 +17,8 @@ from typing import BinaryIO
 
 import soundfile
 
-from tfamt.audio import Waveform, mono_chunks, native_chunks, probe
-from tfamt.audio_files import checked_rate
+from tfamt.audio.files import checked_rate
+from tfamt.audio.reading import Waveform, mono_chunks, native_chunks, probe
 from tfamt.errors import InputError
 
 NAME = "<standard input>"

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from tfamt import evaluation, plots
 from tfamt.commands.app import run
 from tfamt.errors import InputError
+from tfamt.utils.output_paths import check_output_path, new_file
 
 if TYPE_CHECKING:
-    from tfamt.comparison import Difference, System
+    from tfamt.evaluation.comparison import Difference, System
 
 _METRICS = flags.DEFINE_list("metrics", None, "Figures to compare; the usual ones if not given.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the bootstrap.")
@@ -35,32 +37,33 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code."""
-    from tfamt.comparison import common_metrics, common_pieces, compare, format_differences
-    from tfamt.targets import check_target
-
     for target in (_JSON.value, _PNG.value):
         if target:
-            check_target(target, overwrite=_OVERWRITE.value)
+            check_output_path(target, overwrite=_OVERWRITE.value)
     systems = read_systems(argv[1:])
     if _PNG.value and len(systems) != 2:
         raise InputError(f"--png shows two systems. Received: {len(systems)}")
-    pieces = common_pieces(systems)
-    metrics = _METRICS.value or common_metrics(systems, pieces)
+    pieces = evaluation.common_pieces(systems)
+    metrics = _METRICS.value or evaluation.common_metrics(systems, pieces)
     base, *others = systems
     tables = {
-        other.name: [compare(base, other, name, pieces, seed=_SEED.value) for name in metrics]
+        other.name: [
+            evaluation.compare(base, other, name, pieces, seed=_SEED.value) for name in metrics
+        ]
         for other in others
     }
-    print("\n\n".join(format_differences(base.name, n, table) for n, table in tables.items()))
+    print(
+        "\n\n".join(
+            evaluation.format_differences(base.name, n, table) for n, table in tables.items()
+        )
+    )
     _say_who_is_missing(systems, pieces)
     if _JSON.value:
         _write_json(base.name, tables)
     if _PNG.value:
-        from tfamt.comparison_picture import write_differences_png
-
         ((name, table),) = tables.items()
         title = f"{name} against {base.name}"
-        write_differences_png(table, _PNG.value, title=title, overwrite=_OVERWRITE.value)
+        plots.write_differences_png(table, _PNG.value, title=title, overwrite=_OVERWRITE.value)
     return 0
 
 
@@ -70,9 +73,6 @@ def read_systems(arguments: Sequence[str]) -> list[System]:
     Raises:
       InputError: fewer than two, two of one name, or a file that is no evaluation.
     """
-    from tfamt.comparison import System
-    from tfamt.report import read_evaluation
-
     if len(arguments) < 2:
         raise InputError(
             f"name two evaluations at least. Received: {' '.join(arguments) or 'nothing'}"
@@ -80,8 +80,8 @@ def read_systems(arguments: Sequence[str]) -> list[System]:
     systems = []
     for argument in arguments:
         name, _, files = argument.rpartition("=")
-        runs = [read_evaluation(file) for file in files.split(",")]
-        systems.append(System(name or Path(files.split(",")[0]).stem, runs))
+        runs = [evaluation.read_evaluation(file) for file in files.split(",")]
+        systems.append(evaluation.System(name or Path(files.split(",")[0]).stem, runs))
     names = [system.name for system in systems]
     if len(set(names)) < len(names):
         raise InputError(
@@ -92,9 +92,7 @@ def read_systems(arguments: Sequence[str]) -> list[System]:
 
 def _say_who_is_missing(systems: Sequence[System], pieces: Sequence[str]) -> None:
     for system in systems:
-        left_out = sorted(
-            {n for evaluation in system.runs for n in evaluation.pieces} - set(pieces)
-        )
+        left_out = sorted({n for run in system.runs for n in run.pieces} - set(pieces))
         if left_out:
             print(
                 f"\n{system.name} has {len(left_out)} pieces that not all have: {', '.join(left_out)}"
@@ -102,7 +100,6 @@ def _say_who_is_missing(systems: Sequence[System], pieces: Sequence[str]) -> Non
 
 
 def _write_json(base: str, tables: dict[str, list[Difference]]) -> None:
-    from tfamt.targets import new_file
 
     content = {
         "base": base,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from absl import flags
 
+from tfamt import export
 from tfamt.commands.app import run
 from tfamt.errors import InputError
 
@@ -35,13 +36,9 @@ def main(argv: list[str]) -> int:
             fix="Usage: bin/export [flags] OUTPUT",
         )
     if _FORMAT.value == "savedmodel":
-        from tfamt.export import export_saved_model
-
-        exported = export_saved_model(argv[1], _WEIGHTS.value)
+        exported = export.export_saved_model(argv[1], _WEIGHTS.value)
     else:
-        from tfamt.export_files import export_onnx
-
-        exported = export_onnx(argv[1], _WEIGHTS.value, overwrite=_OVERWRITE.value)
+        exported = export.export_onnx(argv[1], _WEIGHTS.value, overwrite=_OVERWRITE.value)
     print(f"{exported.path}: differs from the model here by {exported.difference:.1g} at most")
     return 0
 

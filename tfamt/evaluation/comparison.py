@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from tfamt.errors import InputError
-from tfamt.report import Evaluation
+from tfamt.evaluation.results import Evaluation
 
 METRICS = (
     "note_f1",
@@ -137,8 +138,6 @@ def compare(
     Raises:
       InputError: a run has no such figure for a piece.
     """
-    from scipy.stats import binomtest
-
     ours, theirs = (_figures(system, metric, pieces) for system in (other, base))
     if len(ours) != len(theirs):
         # Without partners runs cannot be paired; their means can.

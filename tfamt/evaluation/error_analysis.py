@@ -1,6 +1,6 @@
 """What kind of errors a transcription makes.
 
-Notes are matched by onset and pitch as for the note metric (`tfamt.evaluation`). Every note is counted in exactly one
+Notes are matched by onset and pitch as for the note metric (`tfamt.evaluation.metrics`). Every note is counted in exactly one
 of the kinds below, the first that applies, so that
 
 - reference notes = hits + early + late + merged + missed;
@@ -29,8 +29,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tfamt.evaluation import OFFSET_MIN_TOLERANCE, OFFSET_RATIO, ONSET_TOLERANCE, match_notes
-from tfamt.notes import Notes
+from tfamt.evaluation.metrics import (
+    OFFSET_MIN_TOLERANCE,
+    OFFSET_RATIO,
+    ONSET_TOLERANCE,
+    match_notes,
+)
+from tfamt.notes.table import Notes
 
 KINDS = (
     "hits", "too_short", "too_long", "early", "late", "merged", "broken", "octave", "missed", "extra",

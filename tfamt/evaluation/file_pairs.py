@@ -1,30 +1,31 @@
-"""Folders of label files and of transcriptions: which belong together, and their scores."""
+"""Match label files with transcriptions by name, and score them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfamt.errors import InputError
-from tfamt.evaluation import score
-from tfamt.label_shift import shifted_scores
-from tfamt.labels import LABEL_SUFFIXES, labels_have_velocity, read_labels
-from tfamt.note_errors import count_errors
-from tfamt.notes import Notes
-from tfamt.report import Piece
+from tfamt.evaluation.error_analysis import count_errors
+from tfamt.evaluation.label_shift import shifted_scores
+from tfamt.evaluation.metrics import score
+from tfamt.evaluation.results import Evaluation, Piece, ScoredNotes
+from tfamt.notes.label_files import LABEL_SUFFIXES, labels_have_velocity, read_labels
+from tfamt.notes.table import Notes
 
 
 @dataclass
 class Pairs:
-    """Reference and estimate by name of the piece, and what was found wrong on the way."""
+    """Reference and estimate by name of the piece, and the problems found."""
 
     files: dict[str, tuple[Path, Path]]
     problems: list[str] = field(default_factory=list)
 
 
 def pair_up(reference: Path, estimate: Path) -> Pairs:
-    """Finds which files belong together.
+    """Match reference and estimate files by name.
 
     Raises:
       InputError: a path does not exist, one is a file and the other a folder, or a name is not unique.
@@ -52,12 +53,12 @@ def pair_up(reference: Path, estimate: Path) -> Pairs:
 def score_pair(
     reference: Path, estimate: Path, label_shift: float | str = 0.0
 ) -> tuple[Piece, Notes, Notes]:
-    """Figures of one pair of files, and what was read from both.
+    """Score one pair of files; return the piece, the reference and the estimate.
 
     Args:
       reference: label file.
       estimate: transcription.
-      label_shift: as in `tfamt.label_shift.shifted_scores`.
+      label_shift: as in `tfamt.evaluation.label_shift.shifted_scores`.
 
     Raises:
       InputError: one of them cannot be read.
@@ -73,8 +74,46 @@ def score_pair(
     return Piece(scores, count_errors(played, heard), details=dict(details)), played, heard
 
 
+def evaluate_files(
+    reference: str | os.PathLike[str],
+    estimate: str | os.PathLike[str],
+    *,
+    label_shift: float | str = 0.0,
+) -> ScoredNotes:
+    """Score transcriptions against labels, as `bin/evaluate --reference --estimate` does.
+
+    Args:
+      reference: a label file, or a folder of label files.
+      estimate: a transcription, or a folder of transcriptions.
+      label_shift: as in `tfamt.evaluation.label_shift.shifted_scores`.
+
+    Returns:
+      The evaluation, whose `problems` name what could not be scored, and reference and estimate by piece.
+
+    Raises:
+      InputError: nothing could be scored.
+    """
+    pairs = pair_up(Path(reference), Path(estimate))
+    pieces: dict[str, Piece] = {}
+    notes: dict[str, tuple[Notes, Notes]] = {}
+    for name, files in pairs.files.items():
+        try:
+            pieces[name], *both = score_pair(*files, label_shift)
+            notes[name] = (both[0], both[1])
+        except InputError as error:
+            pairs.problems.append(str(error))
+    if not pieces:
+        reasons = f" ({'; '.join(pairs.problems)})" if pairs.problems else ""
+        raise InputError(
+            f"nothing could be scored: no readable reference and estimate share a name{reasons}",
+            fix=f"Received: --reference {reference} --estimate {estimate}",
+        )
+    source = {"reference": str(reference), "estimate": str(estimate)}
+    return ScoredNotes(Evaluation(pieces, source, problems=tuple(pairs.problems)), notes)
+
+
 def labels_by_stem(folder: Path, suffixes: Sequence[str] = LABEL_SUFFIXES) -> dict[str, Path]:
-    """The label files of a folder, at any depth, by their names without suffix.
+    """Return the label files of a folder, at any depth, by their names without suffix.
 
     Args:
       folder: where to look.

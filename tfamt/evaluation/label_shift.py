@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfamt.evaluation import Scores, score
-from tfamt.notes import Notes
+from tfamt.evaluation.metrics import Scores, score
+from tfamt.notes.table import Notes
 
 REACH = 0.1
 """Seconds: onsets of one pitch that lie further apart are not taken for the same note."""

@@ -8,7 +8,7 @@ velocity, if its velocity, after one linear fit over all matched notes, also lie
 
 Frame metrics compare which pitches sound on a grid of 31.25 frames a second. A note covers the frames from the one
 nearest its onset up to, not including, the one nearest its offset, one frame at least: as in the rolls of training
-(`tfamt.pianoroll`), but of all 128 pitches and drawn straight from the notes.
+(`tfamt.notes.piano_roll`), but of all 128 pitches and drawn straight from the notes.
 
 Deviations from mir_eval, each where it gives a warning or an error instead of a figure:
 
@@ -22,11 +22,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import mir_eval
 import numpy as np
 from numpy.typing import NDArray
 
 from tfamt.frames import FrameGrid
-from tfamt.notes import Notes
+from tfamt.notes.table import Notes
 
 ONSET_TOLERANCE = 0.05
 PITCH_TOLERANCE = 50.0
@@ -162,8 +163,6 @@ def match_notes(
     Notes of different keys are 100 cents apart and never match, so one key at a time gives the same. All at once
     takes 3.4 GB and 7 s for the 10,000 notes of a long recital, since mir_eval compares every note with every other.
     """
-    import mir_eval
-
     pairs: list[NDArray[np.int64]] = [np.empty((0, 2), np.int64)]
     for key in np.intersect1d(reference.pitch, estimate.pitch):
         ref_index, est_index = (
@@ -198,8 +197,6 @@ def _count_velocity_hits(reference: Notes, estimate: Notes, matched: NDArray[np.
 
 def _for_mir_eval(notes: Notes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Intervals [n, 2] in seconds, none of them empty, and pitches [n] in Hz."""
-    import mir_eval
-
     intervals = notes.intervals
     intervals[:, 1] += np.where(intervals[:, 1] > intervals[:, 0], 0.0, SHORTEST_NOTE)
     return intervals, np.asarray(mir_eval.util.midi_to_hz(notes.pitch), np.float64)

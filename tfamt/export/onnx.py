@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from tfamt.config import Config
 from tfamt.errors import InputError
-from tfamt.export import Arrays, Exported, compare, probes, python_outputs
-from tfamt.loggers import quiet, quiet_native
-from tfamt.targets import check_target, new_file
-from tfamt.weights import load_model, shipped_weights
+from tfamt.export.saved_model import Arrays, Exported, compare, probes, python_outputs
+from tfamt.export.serving_module import waveform_function
+from tfamt.network.trained_models import load_model
+from tfamt.network.weights import shipped_weights
+from tfamt.utils.output_paths import check_output_path, new_file
+from tfamt.utils.quiet_logs import quiet, quiet_native
 
 Runner = Callable[[NDArray[np.float32]], dict[str, NDArray[Any]]]
 TOLERANCE = 1e-3
@@ -47,7 +49,7 @@ def export_onnx(
       InputError: the weights cannot be used, the file cannot be written, the packages of the extra "serving" are
         missing, or the file gives something else than the model.
     """
-    check_target(output, overwrite=overwrite)
+    check_output_path(output, overwrite=overwrite)
     config, model = load_model(weights or shipped_weights())
     content = _to_onnx(config, model)
     run = run_onnx(content)
@@ -73,7 +75,6 @@ def _windows(config: Config) -> dict[str, NDArray[np.float32]]:
 
 
 def _to_onnx(config: Config, model: Any) -> bytes:
-    from tfamt.serving_graph import waveform_function
 
     try:
         import tf2onnx

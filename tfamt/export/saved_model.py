@@ -13,15 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfamt.audio.loudness import loudness
+from tfamt.audio.reading import resample
 from tfamt.config import Config
 from tfamt.errors import InputError
-from tfamt.level import levelled
-from tfamt.loggers import quiet
-from tfamt.targets import make_folder
+from tfamt.export.serving_module import ServingModule
+from tfamt.network.frontend import build_recording_frontend
+from tfamt.network.trained_models import load_model
+from tfamt.network.weights import shipped_weights
+from tfamt.notes import sonify as sound
+from tfamt.notes.table import Notes
+from tfamt.utils.output_paths import make_folder
+from tfamt.utils.quiet_logs import quiet
 from tfamt.version import __version__
-from tfamt.weights import load_model, shipped_weights
 
 if TYPE_CHECKING:
     import keras
@@ -78,8 +85,6 @@ def load_signatures(folder: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
       InputError: the folder holds no SavedModel that TensorFlow can load.
     """
-    import tensorflow as tf
-
     if not Path(folder, "saved_model.pb").is_file():
         raise InputError("holds no SavedModel (no saved_model.pb)", path=folder)
     try:
@@ -103,8 +108,6 @@ def check_parity(config: Config, model: keras.Model, signatures: Mapping[str, An
     Raises:
       InputError: it is greater than `TOLERANCE`, or not a number.
     """
-    import tensorflow as tf
-
     rate = config.spectrogram.sample_rate
     largest = 0.0
     for name, waveform in probes(rate).items():
@@ -114,7 +117,10 @@ def check_parity(config: Config, model: keras.Model, signatures: Mapping[str, An
                 outputs = signatures[signature](waveform=tf.constant(waveform))
                 largest = max(largest, compare(outputs, expected, f"{signature}, {name}"))
         if config.spectrogram.normalizes_loudness:
-            outputs = signatures["windows"](waveform=tf.constant(levelled(waveform)))
+            levels = np.array([loudness(row) for row in waveform], np.float32)
+            outputs = signatures["windows"](
+                waveform=tf.constant(waveform), loudness=tf.constant(levels)
+            )
             largest = max(largest, compare(outputs, expected, f"windows, {name}"))
         files = tf.stack([tf.audio.encode_wav(row[:, None], rate) for row in waveform])
         outputs = signatures["from_wav_bytes"](content=files)
@@ -124,10 +130,6 @@ def check_parity(config: Config, model: keras.Model, signatures: Mapping[str, An
 
 def probes(sample_rate: int) -> dict[str, NDArray[np.float32]]:
     """What models are compared on: a recording and silence, float32 [batch, samples], in 16-bit steps."""
-    from tfamt.audio import resample
-    from tfamt.notes import Notes
-    from tfamt.outputs import sound
-
     beat = np.arange(8) * 0.6
     notes = Notes(
         beat, beat + 1.2, [60, 64, 67, 72, 36, 43, 91, 98], [40, 60, 80, 100, 120, 90, 70, 50]
@@ -144,11 +146,7 @@ def probes(sample_rate: int) -> dict[str, NDArray[np.float32]]:
 
 def python_outputs(config: Config, model: keras.Model, waveform: NDArray[np.float32]) -> Arrays:
     """What the joint model says about recordings [batch, samples], computed operation by operation in Python."""
-    from tfamt.model import build_frontend
-
-    if config.spectrogram.normalizes_loudness:
-        waveform = levelled(waveform)
-    spectrogram = build_frontend(config.spectrogram)(waveform)
+    spectrogram = build_recording_frontend(config.spectrogram)(waveform)
     outputs = model(spectrogram, training=False)
     return {"spectrogram": spectrogram.numpy(), **{k: v.numpy() for k, v in outputs.items()}}
 
@@ -214,9 +212,6 @@ def _described(tensors: Mapping[str, Any]) -> str:
 
 
 def _save(config: Config, model: keras.Model, folder: Path) -> None:
-    import tensorflow as tf
-
-    from tfamt.serving_graph import ServingModule
 
     module = ServingModule(config, model)
     try:

@@ -6,30 +6,23 @@ the weights in the graph itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from tfamt.audio_files import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
+from tfamt.audio.files import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from tfamt.config import Config
-from tfamt.folding import fold_batch_norm
-from tfamt.frames import FrameGrid
-from tfamt.level import QUIETEST, STRETCH, TARGET
-from tfamt.loggers import quiet, quiet_native
-from tfamt.model import build_frontend
+from tfamt.network.fold_batch_norm import fold_batch_norm
+from tfamt.network.frontend import build_frontend, build_recording_frontend
+from tfamt.network.frozen_graph import Network, Outputs, freeze
 
 if TYPE_CHECKING:
     import keras
 
-Outputs: TypeAlias = dict[str, tf.Tensor]
-Network: TypeAlias = Callable[[tf.Tensor], Outputs]
-
 FRAME_TIMES = "frame_times"
 """Output of every signature: seconds at each frame's centre, from the first sample; [batch, frames]."""
 WINDOWS = "windows"
-"""Signature of models of scaling "level": what `serving_default` is, for windows of a recording that has its level."""
+"""Signature of models that normalize loudness: `serving_default` for windows of a recording of known loudness."""
 NUM_FRAMES = "num_frames"
 """Output of `from_wav_bytes`: how many of the frames each file has; int64 [batch]."""
 
@@ -39,7 +32,7 @@ class ServingModule(tf.Module):
 
     Args:
       config: of the model.
-      joint: the joint model (`tfamt.model.build_model`) with its weights.
+      joint: the joint model (`tfamt.network.model.build_model`) with its weights.
     """
 
     def __init__(self, config: Config, joint: keras.Model):
@@ -69,11 +62,12 @@ class ServingModule(tf.Module):
             "config": describe,
         }
         if config.spectrogram.normalizes_loudness:
-            hear_window = freeze(waveform_function(config, transcriber, whole=False))
+            run_windows = freeze(window_function(config, transcriber))
+            loudness = tf.TensorSpec([None], tf.float32, "loudness")
 
-            @tf.function(input_signature=[waveform])
-            def windows(waveform: tf.Tensor) -> Outputs:
-                return hear_window(waveform)
+            @tf.function(input_signature=[waveform, loudness])
+            def windows(waveform: tf.Tensor, loudness: tf.Tensor) -> Outputs:
+                return run_windows(waveform, loudness)
 
             self.functions[WINDOWS] = windows
         if config.model.reconstruction:
@@ -87,64 +81,53 @@ class ServingModule(tf.Module):
 
 
 def waveform_function(
-    config: Config,
-    network: keras.Model,
-    *,
-    fourier: str = "fft",
-    shape: tuple[int | None, int | None] = (None, None),
-    with_spectrogram: bool = False,
-    whole: bool = True,
+    config: Config, network: keras.Model, *, fourier: str = "fft", with_spectrogram: bool = False
 ) -> Any:
-    """A tf.function from waveform [batch, samples] to the outputs of a network, and the times of its frames.
+    """Return a tf.function from recordings [batch, samples] to a network's outputs and the times of its frames.
 
     Args:
       config: of the model.
       network: from scaled spectrogram to a dict of outputs.
-      fourier: see `tfamt.model.build_frontend`.
-      shape: of the waveform; None where it is free.
+      fourier: see `tfamt.network.frontend.build_frontend`.
       with_spectrogram: whether the scaled spectrogram is an output too.
-      whole: whether waveforms are recordings, to be brought to one loudness where the model wants that (`tfamt.level`),
-        and not windows of recordings for which that has been done.
     """
-    frontend = build_frontend(config.spectrogram, fourier=fourier)
-    grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
+    frontend = build_recording_frontend(config.spectrogram, fourier=fourier)
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, "waveform")])
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, "waveform")])
     def run(waveform: tf.Tensor) -> Outputs:
-        if whole and config.spectrogram.normalizes_loudness:
-            waveform = levelled(waveform)
         spectrogram = frontend(waveform)
         outputs = dict(network(spectrogram, training=False))
         if with_spectrogram:
             outputs["spectrogram"] = spectrogram
-        size = tf.shape(spectrogram)[:2]
-        frames = tf.range(size[1], dtype=tf.int32)
-        times = tf.cast(frames, tf.float32) * (grid.hop / grid.sample_rate)
-        # One row for each recording: servers cut outputs along the batch.
-        outputs[FRAME_TIMES] = tf.broadcast_to(times, size)
-        return outputs
+        return outputs | {FRAME_TIMES: _frame_times(spectrogram, config)}
 
     return run
 
 
-def freeze(function: Any) -> Network:
-    """A tf.function of one argument that returns a dict, with its variables as constants."""
-    concrete = function.get_concrete_function()
-    names = sorted(concrete.structured_outputs)
-    # Native code tells how many GPUs the optimisation is for.
-    with quiet_native():
-        # Loops stay whole: OpenVINO cannot read a SavedModel whose loops are lowered.
-        constant = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-    return lambda waveform: dict(zip(names, constant(waveform), strict=True))
+def window_function(config: Config, network: keras.Model) -> Any:
+    """Return a tf.function from windows [batch, samples] and the loudness of their recordings [batch] to outputs."""
+    frontend = build_frontend(config.spectrogram)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], tf.float32, "waveform"),
+            tf.TensorSpec([None], tf.float32, "loudness"),
+        ]
+    )
+    def run(waveform: tf.Tensor, loudness: tf.Tensor) -> Outputs:
+        spectrogram = frontend([waveform, loudness])
+        outputs = dict(network(spectrogram, training=False))
+        return outputs | {FRAME_TIMES: _frame_times(spectrogram, config)}
+
+    return run
 
 
-def save_frozen_graph(function: Any, folder: str) -> None:
-    """A tf.function as a SavedModel with its variables as constants, for other runtimes to read."""
-    constant = tf.function(freeze(function), input_signature=function.input_signature)
-    module = tf.Module()
-    module.function = constant
-    with quiet():
-        tf.saved_model.save(module, folder, signatures=constant)
+def _frame_times(spectrogram: tf.Tensor, config: Config) -> tf.Tensor:
+    """Return seconds at each frame's centre, [batch, frames]: a row for each recording, since servers split batches."""
+    grid = config.spectrogram.grid
+    size = tf.shape(spectrogram)[:2]
+    frames = tf.range(size[1], dtype=tf.int32)
+    return tf.broadcast_to(tf.cast(frames, tf.float32) * (grid.hop / grid.sample_rate), size)
 
 
 def decode_wav(content: tf.Tensor, sample_rate: int) -> tf.Tensor:
@@ -158,16 +141,6 @@ def decode_wav(content: tf.Tensor, sample_rate: int) -> tf.Tensor:
     )
     with tf.control_dependencies([tf.debugging.Assert(tf.size(waveform) > 0, ["no samples"])]):
         return tf.identity(waveform)
-
-
-def levelled(waveform: tf.Tensor) -> tf.Tensor:
-    """`tfamt.level.levelled` in TensorFlow ops that other runtimes know."""
-    batch, samples = tf.unstack(tf.shape(waveform))
-    # A whole number of stretches, one at least: what is left at the end counts as one.
-    padded = tf.pad(waveform, [[0, 0], [0, STRETCH - samples % STRETCH]])
-    stretches = tf.reshape(padded, [batch, samples // STRETCH + 1, STRETCH])
-    level = tf.sqrt(tf.reduce_max(tf.reduce_mean(stretches**2, axis=2), axis=1, keepdims=True))
-    return waveform * (TARGET / tf.maximum(level, QUIETEST))
 
 
 def resample(waveform: tf.Tensor, rate: tf.Tensor, target: int) -> tf.Tensor:

@@ -1,63 +1,91 @@
-"""A view along time, each bin or key by itself: convolutions over frames that lie apart."""
+"""Blocks of layers that the networks are built from.
+
+The names of the layers end in constants of this module, by which later steps find them: `tfamt.network.fold_batch_norm`
+and `tfamt.network.low_rank`.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
-import tensorflow as tf
 
-from tfamt.layers.normalization import BatchNormalization
-from tfamt.layers.unet import LEAK, NORM, torch_uniform
+from tfamt.network.initializers import torch_uniform
+from tfamt.network.layers.batch_normalization import BatchNormalization
+from tfamt.network.layers.dilated_conv import DilatedConv
+
+LEAK = 0.01
+"""Slope of LeakyReLU below 0."""
+
+NORM = "_norm"
+"""Suffix of a batch normalisation's name, after the name of the convolution that it follows."""
+
+FRAMES = "_frames"
+"""Suffix of the first factor of a low-rank kernel, after the name of the second factor."""
 
 ADD = "_add"
-"""Ends the name of what adds a normalised convolution to its own input; before it stands the convolution's name."""
+"""Suffix of a residual addition's name, after the name of the convolution that it adds to its input."""
 
 
-@keras.saving.register_keras_serializable("tfamt")
-class DilatedConv(keras.layers.Conv2D):
-    """[batch, frames, bins, channels] -> [batch, frames, bins, filters]: a kernel over frames that lie `apart`.
+def convolution(
+    x: Any,
+    filters: int,
+    size: int | tuple[int, int],
+    name: str,
+    *,
+    rank: int = 0,
+    gain: float = 1.0,
+) -> Any:
+    """Apply a convolution, low-rank if that takes fewer multiplications.
 
-    Frames that lie `apart` are put above each other, which moves nothing in memory, and convolved as if they were
-    neighbours. TensorFlow's own way on a CPU copies all of them there and back.
+    A 3x3 kernel of rank r is the product of a 3x1 kernel along the frames into r channels and a 1x3 kernel along the
+    bins (Jaderberg, Vedaldi, Zisserman, "Speeding up Convolutional Neural Networks with Low Rank Expansions", BMVC
+    2014, scheme 2).
+
+    Args:
+      x: a Keras tensor [batch, frames, bins, channels].
+      filters: channels of the output.
+      size: of the kernel.
+      name: of the layer.
+      rank: of a 3x3 kernel; 0 for a full one.
+      gain: of the initial weights (`torch_uniform`).
     """
+    full = 9 * x.shape[-1] * filters
+    if size == 3 and 0 < 3 * rank * (x.shape[-1] + filters) < full:
+        x = keras.layers.Conv2D(
+            rank,
+            (3, 1),
+            padding="same",
+            use_bias=False,
+            kernel_initializer=torch_uniform(),
+            name=f"{name}{FRAMES}",
+        )(x)
+        size = (1, 3)
+    return keras.layers.Conv2D(
+        filters, size, padding="same", kernel_initializer=torch_uniform(gain), name=name
+    )(x)
 
-    def __init__(self, filters: int, frames: int, apart: int, **kwargs: Any):
-        super().__init__(filters, (frames, 1), padding="same", **kwargs)
-        self.apart = apart
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        if self.apart == 1:
-            return super().call(x)
-        frames = x.shape[1] if x.shape[1] is not None else tf.shape(x)[1]
-        bins, channels = x.shape[2:]
-        # No division of a negative number: ONNX rounds that the other way.
-        rows = (frames + self.apart - 1) // self.apart
-        padded = tf.pad(x, [[0, 0], [0, rows * self.apart - frames], [0, 0], [0, 0]])
-        y = super().call(tf.reshape(padded, [-1, rows, self.apart * bins, channels]))
-        y = tf.reshape(y, [-1, rows * self.apart, bins, self.filters])
-        y = tf.slice(y, [0, 0, 0, 0], [-1, frames, -1, -1])
-        y.set_shape([*x.shape[:3], self.filters])
-        return y
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return (*input_shape[:-1], self.filters)
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["padding"], config["kernel_size"]
-        return {**config, "frames": self.kernel_size[0], "apart": self.apart}
+def conv_norm(
+    x: Any, filters: int, name: str, size: int | tuple[int, int] = 3, rank: int = 0
+) -> Any:
+    """Apply the U-net's unit: convolution (see `convolution`), batch normalisation, LeakyReLU."""
+    x = convolution(x, filters, size, name, rank=rank)
+    x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}{NORM}")(x)
+    return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)
 
 
 def dilated_residual(x: Any, dilation: int, name: str) -> Any:
-    """Adds what a convolution over five frames, `dilation` apart, makes of each bin's features; nothing at first."""
-    further = DilatedConv(x.shape[-1], 5, dilation, kernel_initializer=torch_uniform(), name=name)(
+    """Add a convolution over five frames, `dilation` apart, of each bin's features; zero-initialised.
+
+    The scale of its normalisation begins at 0, so the block starts as the identity (Goyal et al., "Accurate, Large
+    Minibatch SGD", 2017, section 5.1).
+    """
+    residual = DilatedConv(x.shape[-1], 5, dilation, kernel_initializer=torch_uniform(), name=name)(
         x
     )
-    # With a scale of 0 the first steps are those of a network without it (Goyal et al., "Accurate, Large Minibatch
-    # SGD", 2017, section 5.1): otherwise it takes hundreds of them to get as far.
-    further = BatchNormalization(
+    residual = BatchNormalization(
         momentum=0.9, epsilon=1e-5, gamma_initializer="zeros", name=f"{name}{NORM}"
-    )(further)
-    x = keras.layers.Add(name=f"{name}{ADD}")([x, further])
+    )(residual)
+    x = keras.layers.Add(name=f"{name}{ADD}")([x, residual])
     return keras.layers.LeakyReLU(negative_slope=LEAK, name=f"{name}_relu")(x)

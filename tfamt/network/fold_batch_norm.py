@@ -8,9 +8,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfamt.layers.dilation import ADD
-from tfamt.layers.normalization import BatchNormalization
-from tfamt.layers.unet import NORM
+from tfamt.network.blocks import ADD, NORM
+from tfamt.network.layers.batch_normalization import BatchNormalization
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
@@ -20,13 +19,13 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     the slope, its bias on that line (Jacob et al., "Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference", 2018, section 3.2). Outputs differ by rounding alone.
 
-    Nor is there anything left that adds such a convolution to its own input (`tfamt.layers.dilation.dilated_residual`):
+    Nor is there anything left that adds such a convolution to its own input (`tfamt.network.blocks.dilated_residual`):
     a 1 in the middle of the kernel does that. oneDNN would fuse both, add in place, and so overwrite what the
     convolution has yet to read.
 
     Args:
       model: a functional model in which each normalisation stands behind the convolution that bears its name
-        (`tfamt.layers.unet.conv_norm`), and nothing else takes that convolution's output.
+        (`tfamt.network.blocks.conv_norm`), and nothing else takes that convolution's output.
     """
     norms = {
         layer.name.removesuffix(NORM): layer

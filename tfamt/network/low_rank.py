@@ -15,9 +15,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfamt.layers.lstm import BidirectionalLSTM
-from tfamt.layers.unet import FRAMES, NORM
-from tfamt.model import CONTEXT, INPUT
+from tfamt.network.blocks import FRAMES, NORM
+from tfamt.network.layers.bidirectional_lstm import BidirectionalLSTM
+from tfamt.network.model import CONTEXT, INPUT
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -40,7 +40,7 @@ def factorized(
     is heard and, where a normalisation follows, as that scales it.
 
     Args:
-      arrays: weights by name (`tfamt.weights.named_weights`).
+      arrays: weights by name (`tfamt.network.weights.named_weights`).
       transcriber: of these weights.
       narrow: the other network; its weights do not matter.
       spectrograms: what the network is to hear, scaled, [batch, frames, bins] each.

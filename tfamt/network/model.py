@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfamt.config import Config, ModelConfig, SpectrogramConfig
-from tfamt.layers.cqt import ConstantQ
-from tfamt.layers.lstm import BidirectionalLSTM
-from tfamt.layers.mel import MelSpectrogram, mel_positions
-from tfamt.layers.refinement import key_features, partial_levels, refine_logits
-from tfamt.layers.scaling import LoudnessScaling, MinMaxScaling
-from tfamt.layers.unet import LEAK, torch_uniform, unet
-from tfamt.notes import LOWEST_PITCH, NUM_PITCHES, midi_to_hz
+from tfamt.network.blocks import LEAK
+from tfamt.network.frontend import FULL_PRECISION
+from tfamt.network.initializers import torch_uniform
+from tfamt.network.layers.bidirectional_lstm import BidirectionalLSTM
+from tfamt.network.layers.mel_spectrogram import mel_positions
+from tfamt.network.refinement import key_features, partial_levels, refine_logits
+from tfamt.network.unet import unet
+from tfamt.notes.table import LOWEST_PITCH, NUM_PITCHES, midi_to_hz
 
 FEATURE_MAP = "feature_map"
 """Name of the layer, in transcriber and reconstructor, that puts out the U-net's feature map."""
@@ -27,20 +28,12 @@ CONTEXT = "context"
 INPUT = "_input"
 """Ends the name of the first half of its factorised input kernel."""
 
-FULL_PRECISION = "float32"
-"""What layers compute in whose results must not be coarse, whatever the others do: front-end, recurrence, outputs."""
-
 _RARE = keras.initializers.Constant(-4.0)
 """First bias of the heads, as a logit: most keys are silent most of the time.
 
 From a bias of 0 the first steps drive all that feeds the heads towards silence, and a recurrent network takes long to
 come back from there. (A prior in the bias: Lin et al., "Focal Loss for Dense Object Detection", 2017, section 3.3.)
 """
-
-
-_LOUD = {"mel": 316.0, "cqt": 2.0}
-"""The loudest bin of piano music at the loudness of `tfamt.level`, in power and magnitude: 25 and 6 dB, 2.5 dB more or
-less in 24 recordings of MAPS and rendered MAESTRO."""
 
 
 def build_model(config: Config) -> keras.Model:
@@ -65,57 +58,6 @@ def build_model(config: Config) -> keras.Model:
         second = transcriber(outputs["reconstruction"])
         outputs["pianoroll_second_pass"] = second["pianoroll"]
     return keras.Model(spectrogram, outputs, name=config.name)
-
-
-def build_frontend(config: SpectrogramConfig, *, fourier: str = "fft") -> keras.Model:
-    """Waveform [batch, samples] at 16 kHz -> scaled spectrogram [batch, ceil(samples / hop), bins] in 0..1.
-
-    One model serves the tf.data pipeline, transcription and export, so they cannot differ.
-
-    Args:
-      config: of the spectrogram.
-      fourier: "matrix" for runtimes without FFT (see `MelSpectrogram`).
-    """
-    waveform = keras.Input((None,), name="waveform")
-    spectrogram = spectrogram_layer(config, fourier=fourier)(waveform)
-    # A frame centred just behind the last sample is not part of the window.
-    spectrogram = _CropToAudio(config.hop, dtype=FULL_PRECISION, name="crop")(
-        [spectrogram, waveform]
-    )
-    return keras.Model(waveform, _scaling(config)(spectrogram), name="frontend")
-
-
-def _scaling(config: SpectrogramConfig) -> keras.layers.Layer:
-    options: dict[str, Any] = {"dtype": FULL_PRECISION, "name": "scaling"}
-    if config.scaling == "minmax":
-        return MinMaxScaling(**options)
-    options |= {"range_db": config.range_db, "power": config.kind == "mel"}
-    return LoudnessScaling(loud=_LOUD[config.kind], **options)
-
-
-def spectrogram_layer(config: SpectrogramConfig, *, fourier: str = "fft") -> keras.layers.Layer:
-    """The layer from waveform to unscaled spectrogram."""
-    if config.kind == "cqt":
-        return ConstantQ(
-            config.sample_rate,
-            config.hop,
-            config.bins,
-            config.bins_per_octave,
-            config.low_hz,
-            dtype=FULL_PRECISION,
-            name="spectrogram",
-        )
-    return MelSpectrogram(
-        config.sample_rate,
-        config.window,
-        config.hop,
-        config.bins,
-        config.low_hz,
-        config.high_hz,
-        fourier,
-        dtype=FULL_PRECISION,
-        name="spectrogram",
-    )
 
 
 def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Model:
@@ -192,21 +134,3 @@ def _dense(x: Any, units: int, name: str, activation: str | None = None) -> Any:
     return keras.layers.Dense(
         units, activation=activation, kernel_initializer=torch_uniform(), name=name
     )(x)
-
-
-@keras.saving.register_keras_serializable("tfamt")
-class _CropToAudio(keras.layers.Layer):
-    """Keeps the frames whose centre lies inside the audio: ([batch, frames, bins], [batch, samples])."""
-
-    def __init__(self, hop: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.hop = hop
-
-    def call(self, inputs: list[Any]) -> Any:
-        spectrogram, waveform = inputs
-        samples = keras.ops.shape(waveform)[1]
-        # No division of a negative number: ONNX rounds that the other way.
-        return spectrogram[:, : (samples + self.hop - 1) // self.hop]
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "hop": self.hop}

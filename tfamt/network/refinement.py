@@ -7,12 +7,12 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfamt.layers.dilation import dilated_residual
-from tfamt.layers.unet import conv_norm, torch_uniform
-from tfamt.notes import NUM_PITCHES
+from tfamt.network.blocks import conv_norm, dilated_residual
+from tfamt.network.initializers import torch_uniform
+from tfamt.network.layers.key_neighbours import KeyNeighbours
+from tfamt.notes.table import NUM_PITCHES
 
 CONFUSED = (-24, -19, -12, -1, 0, 1, 12, 19, 24)
 """Semitones to the keys that share most partials with a key, or lie next to it; and the key itself."""
@@ -118,7 +118,7 @@ def grow_refinement(
     """Trained weights of a model for one whose refinement is wider or sees more, and does the same with them.
 
     Args:
-      trained: by name (`tfamt.weights.named_weights`).
+      trained: by name (`tfamt.network.weights.named_weights`).
       first: random ones, of the other model.
 
     Returns:
@@ -153,42 +153,3 @@ def _grown(
     new[..., old.shape[-2] :, : old.shape[-1]] = 0.0
     new[..., : old.shape[-2], : old.shape[-1]] = old
     return weights
-
-
-@keras.saving.register_keras_serializable("tfamt")
-class KeyNeighbours(keras.layers.Layer):
-    """[batch, frames, keys, channels] -> [batch, frames, keys, (intervals + 1) * channels].
-
-    The channels of a key are those of the keys at `intervals` semitones from it, in this order, 0 beyond the keyboard;
-    then their mean over all keys, which tells how much is being played.
-    """
-
-    def __init__(self, intervals: tuple[int, ...], **kwargs: Any):
-        super().__init__(**kwargs)
-        self.intervals = tuple(intervals)
-
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        near = shifted(x, self.intervals, x.shape[2])
-        # Not tiled: OpenVINO tiles along the wrong axis.
-        everywhere = tf.reduce_mean(x, axis=2, keepdims=True) + tf.zeros_like(x)
-        return tf.concat([*near, everywhere], axis=-1)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        channels = input_shape[-1]
-        return (*input_shape[:-1], channels and (len(self.intervals) + 1) * channels)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "intervals": self.intervals}
-
-
-def shifted(x: tf.Tensor, shifts: Sequence[int], width: int) -> list[tf.Tensor]:
-    """For each shift, `width` bins (or keys) of x [batch, frames, bins, ...] from that one on, with 0 outside of x."""
-    below = max(0, -min(shifts))
-    above = max(0, max(shifts) + width - x.shape[2])
-    padded = tf.pad(x, [[0, 0], [0, 0], [below, above]] + [[0, 0]] * (len(x.shape) - 3))
-    rest = [0] * (len(x.shape) - 3)
-    # Not by brackets: the gradient of those takes several times as long.
-    return [
-        tf.slice(padded, [0, 0, below + shift, *rest], [-1, -1, width, *(-1 for _ in rest)])
-        for shift in shifts
-    ]

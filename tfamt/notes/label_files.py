@@ -2,7 +2,7 @@
 
 Formats, told apart by suffix and header:
 
-- `.mid`, `.midi`: standard MIDI (`tfamt.midi`).
+- `.mid`, `.midi`: standard MIDI (`tfamt.notes.midi`).
 - `.txt`: MAPS: columns OnsetTime, OffsetTime, MidiPitch parted by tabs, times in seconds, offsets already extended
   by the sustain pedal, no velocity (Emiya, Bertin, David and Badeau, "MAPS", 2010).
 - `.csv` with onset, offset, pitch[, velocity]: what `tfamt.outputs.write_csv` writes, times in seconds.
@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfamt.errors import InputError
-from tfamt.midi import parse_midi, read_bytes
-from tfamt.notes import DEFAULT_VELOCITY, Notes, Row
+from tfamt.notes.midi import parse_midi, read_bytes
+from tfamt.notes.table import DEFAULT_VELOCITY, Notes, Row
 
 LABEL_SUFFIXES = (".mid", ".midi", ".txt", ".csv")
 """What `read_labels` reads; where a recording has several label files, an earlier one is the better source."""

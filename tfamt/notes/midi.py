@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import mido
 import numpy as np
+import pretty_midi
 from numpy.typing import NDArray
 
 from tfamt.errors import InputError
-from tfamt.notes import Notes, Row, extend_by_sustain
-from tfamt.targets import new_file
+from tfamt.notes.table import Notes, Row, extend_by_sustain
+from tfamt.utils.output_paths import new_file
 
 if TYPE_CHECKING:
     import pretty_midi
@@ -97,8 +99,6 @@ def write_midi(
 
 def _write(strokes: NDArray[np.int64], path: Path, program: int, resolution: int) -> None:
     """Writes a track of tempo and a track of notes; messages are made one at a time, so memory stays small."""
-    import mido
-
     tempo = mido.MetaMessage("set_tempo", tempo=1_000_000 // BEATS_PER_SECOND)
     tracks = [[mido.MetaMessage("time_signature"), tempo], _messages(strokes, program)]
     mido.MidiFile(ticks_per_beat=resolution, tracks=tracks).save(str(path))
@@ -106,8 +106,6 @@ def _write(strokes: NDArray[np.int64], path: Path, program: int, resolution: int
 
 def _messages(strokes: NDArray[np.int64], program: int) -> Iterator[Any]:
     """The messages of the track of notes; a note-off is a note-on of velocity 0, as is usual in files."""
-    import mido
-
     begin, end, pitch, velocity = strokes.T
     events = np.concatenate(
         [np.stack([end, pitch, 0 * end], axis=1), np.stack([begin, pitch, velocity], axis=1)]
@@ -136,7 +134,6 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 def _load(content: bytes, name: str | os.PathLike[str]) -> pretty_midi.PrettyMIDI:
-    import pretty_midi
 
     try:
         return pretty_midi.PrettyMIDI(io.BytesIO(content))

@@ -13,10 +13,11 @@ import os
 from collections.abc import Iterator
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
-from tfamt.notes import Notes, midi_to_hz
-from tfamt.targets import new_file
+from tfamt.notes.table import Notes, midi_to_hz
+from tfamt.utils.output_paths import new_file
 
 SAMPLE_RATE = 22_050
 BLOCK_SECONDS = 10.0
@@ -47,8 +48,6 @@ def write_wav(
     Raises:
       InputError: the file exists or cannot be written.
     """
-    import soundfile
-
     with (
         new_file(path, overwrite=overwrite) as temporary,
         soundfile.SoundFile(

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tfamt.notes import Notes
-from tfamt.targets import new_file
+from tfamt.notes.table import Notes
+from tfamt.utils.output_paths import new_file
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Provenance:
 def write_csv(notes: Notes, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Writes a header and one line per note: onset, offset in seconds (to 1 us), pitch, velocity.
 
-    `tfamt.labels.read_labels` reads it back.
+    `tfamt.notes.label_files.read_labels` reads it back.
 
     Raises:
       InputError: the file exists or cannot be written.

@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from tfamt.comparison import Difference
-from tfamt.targets import new_file
+from tfamt.evaluation.comparison import Difference
+from tfamt.utils.output_paths import new_file
 
 _WORSE, _BETTER, _MEAN = "#c8553d", "#2f7f4f", "#222222"
 
@@ -25,8 +26,6 @@ def write_differences_png(
     Raises:
       InputError: the file exists or cannot be written.
     """
-    from matplotlib.figure import Figure
-
     first = differences[0]
     order = sorted(first.by_piece, key=lambda name: first.by_piece[name])
     height = max(2.8, 1.6 + 0.2 * len(order))

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
-from tfamt.files import atomic_write
-from tfamt.targets import new_file
+from tfamt.utils.atomic_files import atomic_write
+from tfamt.utils.output_paths import new_file
 
 COLOURS = ("#1b6ca8", "#d1682b", "#3b8a4a", "#7b4ea3")
 
@@ -40,9 +43,6 @@ class Curve:
 
 def read_curves(run_dir: str | os.PathLike[str]) -> dict[str, Curve]:
     """All scalars of a run by tag, such as "train/loss"; of steps that were written twice the later writing."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    from tensorboard.util.tensor_util import make_ndarray
-
     points: dict[str, dict[int, tuple[float, float]]] = {}
     for path in sorted(
         Path(run_dir, "logs").glob("events.*"), key=lambda path: path.stat().st_mtime
@@ -94,8 +94,6 @@ def write_curves_png(
     Raises:
       InputError: the file exists or cannot be written.
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(4.2 * len(tags), 3.6), dpi=110, layout="constrained")
     columns = figure.subplots(1, len(tags), squeeze=False)[0]
     for axes, (tag, title) in zip(columns, tags.items(), strict=True):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from tfamt.evaluation import FRAME_GRID, frame_roll
-from tfamt.notes import HIGHEST_PITCH, LOWEST_PITCH, Notes
-from tfamt.report import Evaluation
-from tfamt.targets import new_file
+from tfamt.evaluation.metrics import FRAME_GRID, frame_roll
+from tfamt.evaluation.results import Evaluation
+from tfamt.notes.table import HIGHEST_PITCH, LOWEST_PITCH, Notes
+from tfamt.utils.output_paths import new_file
 
 DPI = 110
 HIT, MISSED, EXTRA, SILENT = (0.16, 0.55, 0.25), (0.13, 0.36, 0.78), (0.88, 0.25, 0.18), (1, 1, 1)
@@ -29,8 +31,6 @@ def write_metrics_png(
     Raises:
       InputError: the file exists or cannot be written.
     """
-    from matplotlib.figure import Figure
-
     order = sorted(
         evaluation.pieces.items(), key=lambda item: (item[1].group, -item[1].scores["note_f1"])
     )
@@ -88,9 +88,6 @@ def write_overlay_png(
     Raises:
       InputError: the file exists or cannot be written.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
     colours = overlay(reference, estimate, start, seconds)
     used = np.flatnonzero((colours != 1).any(axis=(0, 2)))
     lowest, highest = (used.min(), used.max()) if len(used) else (LOWEST_PITCH, HIGHEST_PITCH)

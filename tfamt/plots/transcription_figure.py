@@ -7,10 +7,12 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tfamt.notes import HIGHEST_PITCH, LOWEST_PITCH, NUM_PITCHES, Notes
-from tfamt.targets import new_file
+from tfamt.notes.table import HIGHEST_PITCH, LOWEST_PITCH, NUM_PITCHES, Notes
+from tfamt.utils.output_paths import new_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,7 +100,6 @@ def _draw(
     timing: tuple[float, int],
     title: str,
 ) -> Figure:
-    from matplotlib.figure import Figure
 
     frames_per_second, frames_per_column = timing
     frames = len(pianoroll) * frames_per_column
@@ -163,7 +164,6 @@ def pool(roll: FloatArray, columns: int) -> tuple[FloatArray, int]:
 
 
 def _draw_notes(axes: Axes, notes: Notes, onset_width: float) -> None:
-    from matplotlib.collections import PolyCollection
 
     half = BAR_HEIGHT / 2
     left, right = notes.onset, notes.offset

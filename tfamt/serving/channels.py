@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tensorflow.core.framework import types_pb2
 
 from tfamt.errors import InputError
-from tfamt.serving_client import Answer, TemporaryError, brief, checked_array, unusable
+from tfamt.serving.answers import Answer, TemporaryError, brief, checked_array, unusable
 
 CONNECT_SECONDS = 10.0
 MAX_MESSAGE_BYTES = 2**26
@@ -62,7 +63,7 @@ class GrpcChannel:
     def predict(
         self, signature: str, inputs: Mapping[str, Any], answers: Mapping[str, Answer]
     ) -> dict[str, Any]:
-        """See `tfamt.serving_client.Channel`."""
+        """See `tfamt.serving.answers.Channel`."""
         import grpc
         from tensorflow_serving.apis import predict_pb2
 
@@ -86,8 +87,6 @@ class GrpcChannel:
 
 def fill_tensor(tensor: Any, value: Any) -> None:
     """Writes float32 arrays and lists of strings into a TensorProto."""
-    from tensorflow.core.framework import types_pb2
-
     if isinstance(value, np.ndarray):
         tensor.dtype = types_pb2.DT_FLOAT
         shape: tuple[int, ...] = value.shape
@@ -106,8 +105,6 @@ def parse_tensor(outputs: Any, name: str, answer: Answer) -> Any:
     Raises:
       InputError: it is something else.
     """
-    from tensorflow.core.framework import types_pb2
-
     if name not in outputs:
         raise unusable(f"it has no {name}")
     tensor = outputs[name]
@@ -154,7 +151,7 @@ class RestChannel:
     def predict(
         self, signature: str, inputs: Mapping[str, Any], answers: Mapping[str, Answer]
     ) -> dict[str, Any]:
-        """See `tfamt.serving_client.Channel`."""
+        """See `tfamt.serving.answers.Channel`."""
         columns = {
             name: value.tolist() if isinstance(value, np.ndarray) else value
             for name, value in inputs.items()

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
-from tfamt.audio import SAMPLE_RATE
-from tfamt.backends import Array
+from tfamt.audio.reading import SAMPLE_RATE
 from tfamt.config import Config
 from tfamt.errors import InputError
-from tfamt.frames import FrameGrid
-from tfamt.notes import NUM_PITCHES
-from tfamt.transcription import Transcriber
+from tfamt.notes.table import NUM_PITCHES
+from tfamt.serving.answers import Answer, Channel, TemporaryError, brief
+from tfamt.serving.channels import GrpcChannel, RestChannel
+from tfamt.transcription.backends import Array
+from tfamt.transcription.transcriber import Transcriber
 
 DEFAULT_MODEL = "piano"
 TIMEOUT = 60.0
@@ -33,34 +33,8 @@ MAX_WINDOW_SAMPLES = 2**24
 """Of a server's model, 17 minutes: what asks for more is a mistake."""
 
 
-class TemporaryError(Exception):
-    """The server may answer if it is asked again."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What is expected of a tensor: its shape; float32 unless `text`."""
-
-    shape: tuple[int, ...]
-    text: bool = False
-
-
-class Channel(Protocol):
-    """One protocol of TensorFlow Serving."""
-
-    def predict(
-        self, signature: str, inputs: Mapping[str, Any], answers: Mapping[str, Answer]
-    ) -> dict[str, Any]:
-        """Calls a signature: float32 arrays and lists of strings in, those that `answers` names out.
-
-        Raises:
-          TemporaryError: the server cannot be reached or is overloaded.
-          InputError: the server refuses, or answers something else.
-        """
-
-
 class ServingClient:
-    """A model behind an address; a `tfamt.backends.Backend`.
+    """A model behind an address; a `tfamt.transcription.backends.Backend`.
 
     Attributes:
       address: as given.
@@ -72,16 +46,20 @@ class ServingClient:
         self._channel = channel
         self._retries = retries
         self.config = self._fetch_config()
-        self._grid = FrameGrid(self.config.spectrogram.sample_rate, self.config.spectrogram.hop)
+        self._grid = self.config.spectrogram.grid
 
-    def __call__(self, waveform: Array) -> dict[str, Array]:
-        """Windows, float32 [batch, samples] -> {head: [batch, frames, 88]}."""
+    def __call__(self, waveform: Array, loudness: Array) -> dict[str, Array]:
+        """Run the model on windows [batch, samples] of recordings of this loudness [batch]: {head: [batch, frames, 88]}."""
         frames = self._grid.num_frames(waveform.shape[1])
         roll = Answer((len(waveform), frames, NUM_PITCHES))
         answers = dict.fromkeys(self.config.model.heads, roll)
         answers["frame_times"] = Answer((len(waveform), frames))
-        signature = "windows" if self.config.spectrogram.normalizes_loudness else "serving_default"
-        outputs = self._predict(signature, {"waveform": waveform}, answers)
+        inputs = {"waveform": waveform}
+        signature = "serving_default"
+        if self.config.spectrogram.normalizes_loudness:
+            inputs["loudness"] = loudness
+            signature = "windows"
+        outputs = self._predict(signature, inputs, answers)
         expected = self._grid.time_of(np.arange(frames))
         if not np.abs(outputs.pop("frame_times") - expected).max(initial=0.0) < 1e-3:
             raise self._wrong("times of frames that do not belong to its config")
@@ -165,40 +143,6 @@ def remote_transcriber(
     return Transcriber(client.config, client)
 
 
-def checked_array(values: Any, name: str, answer: Answer) -> Array:
-    """Nested lists, or an array, as finite float32 of the shape that is expected.
-
-    Raises:
-      InputError: it is something else.
-    """
-    try:
-        with np.errstate(over="ignore"):
-            array = np.asarray(values, np.float32)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise unusable(f"{name} is no array of numbers") from error
-    if array.shape != answer.shape:
-        raise unusable(f"{name} has shape {array.shape} instead of {answer.shape}")
-    if not np.isfinite(array).all():
-        raise unusable(f"{name} holds values that are not finite")
-    return array
-
-
-def unusable(what: str) -> InputError:
-    """The error for answers that cannot be used."""
-    return InputError(
-        f"the server's answer cannot be used: {brief(what)}",
-        fix="Serve a model that bin/export wrote.",
-    )
-
-
-def brief(text: object, length: int = 200) -> str:
-    """What another machine says, safe to be shown in one line."""
-    shown = " ".join(
-        "".join(c if c.isprintable() else " " for c in str(text)[: 4 * length]).split()
-    )
-    return shown if len(shown) <= length else f"{shown[:length]}..."
-
-
 def _no_address(address: str) -> InputError:
     return InputError(
         f"a server's address is grpc://HOST:PORT/MODEL or http://HOST:PORT/MODEL. Received: {address}"
@@ -206,14 +150,10 @@ def _no_address(address: str) -> InputError:
 
 
 def _grpc(origin: str, model: str, timeout: float) -> Channel:
-    from tfamt.serving_protocols import GrpcChannel
-
     return GrpcChannel(origin.partition("://")[2], model, timeout)
 
 
 def _rest(origin: str, model: str, timeout: float) -> Channel:
-    from tfamt.serving_protocols import RestChannel
-
     return RestChannel(origin, model, timeout)
 
 

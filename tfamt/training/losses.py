@@ -28,8 +28,8 @@ def loss_terms(
     "velocity" of the deviations from it.
 
     Args:
-      targets: rolls [batch, frames, 88] by name (`tfamt.pianoroll`).
-      outputs: of the model (`tfamt.model.build_model`); what a model does not put out has no term.
+      targets: rolls [batch, frames, 88] by name (`tfamt.notes.piano_roll`).
+      outputs: of the model (`tfamt.network.model.build_model`); what a model does not put out has no term.
       spectrogram: the model's input [batch, frames, bins].
       onsets: float32 [], the sum of the onset roll that the velocity's error is divided by; that of `targets` if not
         given. For a part of a batch: the batch's, divided by the number of parts, so that the mean over parts is right.

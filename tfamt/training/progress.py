@@ -7,8 +7,10 @@ import time
 from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tqdm import tqdm
+
 if TYPE_CHECKING:
-    from tfamt.training import Scalars
+    from tfamt.training.trainer import Scalars
 
 T = TypeVar("T")
 
@@ -25,7 +27,6 @@ class Progress:
     """
 
     def __init__(self, steps: int, first: int):
-        from tqdm import tqdm
 
         self.steps = steps
         self.first = first

@@ -1,4 +1,4 @@
-"""What a run keeps beside its checkpoints: the config and the metrics, so that it can be gone on with faithfully."""
+"""Keep the config and the metrics of a run beside its checkpoints, so that it resumes faithfully."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 from tfamt.config import Config
 from tfamt.config_migration import migrate
 from tfamt.errors import InputError
-from tfamt.files import atomic_write
+from tfamt.utils.atomic_files import atomic_write
 
 _DECIDES_WEIGHTS = ("spectrogram", "model")
 
 
-def settle_config(folder: Path, config: Config, *, keep: bool = True) -> list[str]:
-    """Keeps the config of a run in its folder, after comparing it with that of an earlier start.
+def check_or_write_config(folder: Path, config: Config, *, write: bool = True) -> list[str]:
+    """Write the config of a run to its folder, after comparing it with that of an earlier start.
 
     Args:
       folder: the run folder.
       config: of this start.
-      keep: whether to write it; of several workers only one does.
+      write: whether to write it; of several workers only one does.
 
     Returns:
-      What has changed since, a line each.
+      The changes since, a line each.
 
     Raises:
       InputError: the network or its input has changed, which no checkpoint fits.
@@ -40,16 +40,18 @@ def settle_config(folder: Path, config: Config, *, keep: bool = True) -> list[st
             path=path,
             fix="Go on with the config it has, or name another --run_dir.",
         )
-    if keep:
+    if write:
         atomic_write(path, config.to_json())
     return changes
 
 
-def settle_settings(folder: Path, settings: Mapping[str, Any], *, keep: bool = True) -> list[str]:
-    """The same for what is no part of the config: data and augmentation. Changes are told, never refused."""
+def check_or_write_settings(
+    folder: Path, settings: Mapping[str, Any], *, write: bool = True
+) -> list[str]:
+    """Do the same for data and augmentation, whose changes are reported, never refused."""
     path = folder / "settings.json"
     changes = changes_since(path, settings, complete="data.")
-    if keep:
+    if write:
         atomic_write(path, json.dumps(settings, indent=2) + "\n")
     return changes
 
@@ -57,13 +59,13 @@ def settle_settings(folder: Path, settings: Mapping[str, Any], *, keep: bool = T
 def changes_since(
     path: Path, now: Mapping[str, Any], *, complete: str | tuple[str, ...] = ()
 ) -> list[str]:
-    """How fields differ from those that a JSON file holds, a line each; none if there is no such file.
+    """Return how fields differ from those in a JSON file, a line each; none if there is no such file.
 
     Args:
       path: the file.
       now: the fields of now, anything that JSON can hold.
-      complete: how the dotted names of fields begin that the file holds all of, so that a new one is told. Any other
-        field that is newer than the file has the value that it always had.
+      complete: prefixes of dotted names of which the file holds all fields, so that a new one counts as a change. Any
+        other field that is newer than the file has the value that it always had.
 
     Raises:
       InputError: the file is damaged.
@@ -88,7 +90,7 @@ def changes_since(
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Nested objects as one, with dotted names."""
+    """Flatten nested objects to one with dotted names."""
     if not isinstance(value, dict):
         return {name: value}
     flat: dict[str, Any] = {}
@@ -98,16 +100,16 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 class MetricsLog:
-    """metrics.jsonl of a run: a line for each report, {"step", "group", and the scalars}.
+    """Write metrics.jsonl of a run: a line for each report, {"step", "group", and the scalars}.
 
-    It holds what depends on the run alone, so that one that was killed and gone on with has the very same lines.
+    The lines depend on the run alone, so a run that was killed and resumed has the very same ones.
     """
 
     def __init__(self, folder: Path):
         self.path = folder / "metrics.jsonl"
 
     def append(self, step: int, group: str, scalars: Mapping[str, float]) -> None:
-        """Adds a line."""
+        """Append a line."""
         line = json.dumps({"step": step, "group": group, **scalars})
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -115,7 +117,7 @@ class MetricsLog:
             os.fsync(file.fileno())
 
     def lines(self) -> list[dict[str, Any]]:
-        """All whole lines: a process that is killed may leave the last one cut short."""
+        """Return all complete lines; a killed process may leave the last one truncated."""
         try:
             text = self.path.read_text("utf-8")
         except FileNotFoundError:
@@ -129,12 +131,12 @@ class MetricsLog:
         return found
 
     def go_back(self, step: int) -> None:
-        """Forgets what came after `step`: it will come again."""
+        """Delete the lines after `step`, which will be written again."""
         kept = [line for line in self.lines() if line["step"] <= step]
         atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def since_best(self, group: str, metric: str) -> tuple[float | None, int]:
-        """The best value of a metric so far (larger is better), and how many values have come since."""
+        """Return the best value of a metric so far (larger is better), and the number of values since."""
         values = [line[metric] for line in self.lines() if line["group"] == group]
         if not values:
             return None, 0

@@ -8,11 +8,16 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
+from tensorboard.plugins.hparams import api as hparams
 
-from tfamt.notes import Notes
-from tfamt.outputs.sound import SAMPLE_RATE, synthesise
+from tfamt.network.model import FEATURE_MAP
+from tfamt.notes.sonify import SAMPLE_RATE, synthesise
+from tfamt.notes.table import Notes
+from tfamt.transcription.note_decoder import decode
 
 if TYPE_CHECKING:
     import keras
@@ -26,9 +31,6 @@ T = TypeVar("T")
 
 def write_config(writer: tf.summary.SummaryWriter, config: Config, run: str) -> None:
     """The config as text, and each of its fields as a hyper-parameter of the trial `run`."""
-    import tensorflow as tf
-    from tensorboard.plugins.hparams import api as hparams
-
     with writer.as_default():
         # Indented by four: TensorBoard shows Markdown.
         text = "\n".join(f"    {line}" for line in config.to_json().splitlines())
@@ -62,19 +64,14 @@ def write_excerpt(
       writer: of the event file.
       step: of the run.
       config: of the model.
-      model: the joint model (`tfamt.model.build_model`).
+      model: the joint model (`tfamt.network.model.build_model`).
       spectrogram: its input, [frames, bins].
       label: the true piano roll, [frames, 88].
     """
-    import tensorflow as tf
-
-    from tfamt.decoding import decode
-    from tfamt.frames import FrameGrid
-
     found = model(spectrogram[None], training=False)
     outputs = {name: value[0].numpy() for name, value in found.items()}
     arrays = {"input": spectrogram, "label": label, **outputs, **feature_maps(model, spectrogram)}
-    grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
+    grid = config.spectrogram.grid
     notes = decode({head: outputs[head] for head in config.model.heads}, config.decoding, grid)
     seconds = len(spectrogram) / grid.frames_per_second
     with writer.as_default():
@@ -86,10 +83,6 @@ def write_excerpt(
 
 def feature_maps(model: keras.Model, spectrogram: Array) -> dict[str, Array]:
     """Output of each U-net for a spectrogram [frames, bins], its features side by side: [frames, features * bins]."""
-    import keras
-
-    from tfamt.model import FEATURE_MAP
-
     maps = {}
     given: Any = spectrogram[None]
     for number, name in enumerate(("transcriber", "reconstructor"), start=1):
@@ -117,7 +110,7 @@ def picture(array: Array) -> NDArray[np.uint8]:
 
 
 def sound(notes: Notes, seconds: float) -> Array:
-    """Notes played: float32 [1, samples, 1] at the sample rate of `tfamt.outputs.sound`."""
+    """Notes played: float32 [1, samples, 1] at the sample rate of `tfamt.notes.sonify`."""
     return np.concatenate(list(synthesise(notes, duration=seconds)))[None, :, None]
 
 
@@ -132,8 +125,6 @@ def profiled(
       steps: first and last step to profile.
       folder: of the run's event files; TensorBoard's profile plugin finds the result there.
     """
-    import tensorflow as tf
-
     first, last = steps
     running = False
     try:

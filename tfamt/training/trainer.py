@@ -16,21 +16,16 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfamt.config import Config
-from tfamt.distribution import check_batch_size, distribute, share_of
 from tfamt.errors import InputError, TfamtError
-from tfamt.layers.refinement import grow_refinement
-from tfamt.losses import loss_terms, term_names, total_loss
-from tfamt.model import build_model
-from tfamt.optimizer import FusedAdam
-from tfamt.run_folder import MetricsLog
-from tfamt.schedules import Schedule
-from tfamt.weights import (
-    assign_weights,
-    load_weights,
-    named_weights,
-    save_weights,
-    transcriber_only,
-)
+from tfamt.network.model import build_model
+from tfamt.network.refinement import grow_refinement
+from tfamt.network.trained_models import assign_weights
+from tfamt.network.weights import load_weights, named_weights, save_weights, transcriber_only
+from tfamt.training.distribution import check_batch_size, distribute, share_of
+from tfamt.training.losses import loss_terms, term_names, total_loss
+from tfamt.training.optimizer import FusedAdam
+from tfamt.training.run_folder import MetricsLog
+from tfamt.training.schedules import Schedule
 
 Batch = dict[str, tf.Tensor]
 Scalars = dict[str, float]
@@ -133,7 +128,7 @@ class Trainer:
 
         What the file lacks, such as a second U-net or the refinement, keeps its first weights; a second U-net that the
         model lacks is not needed. A refinement may be wider than the file's, or see more
-        (`tfamt.layers.refinement.grow_refinement`).
+        (`tfamt.network.refinement.grow_refinement`).
 
         Returns:
           The names of the weights that the file lacks.

@@ -20,7 +20,7 @@ from tfamt.errors import InputError
 _BEGINNING = b'{"recording": "'
 
 
-class Manifest:
+class Journal:
     """A manifest that this process alone may write to, from any of its threads.
 
     Args:
@@ -49,7 +49,7 @@ class Manifest:
         if content and not content.endswith(b"\n"):
             self._file.write(b"\n")
 
-    def is_done(self, recording: Path, targets: Iterable[Path]) -> bool:
+    def is_done(self, recording: Path, outputs: Iterable[Path]) -> bool:
         """Whether all results are there, of this very recording (by size and time of change) and these settings."""
         entry = self._entries.get(_name(recording))
         return (
@@ -57,23 +57,20 @@ class Manifest:
             and entry["state"] == "done"
             and entry["settings"] == self._settings
             and entry["file"] == _identity(recording)
-            and all(
-                os.path.abspath(target) in entry["results"] and target.exists()
-                for target in targets
-            )
+            and all(os.path.abspath(path) in entry["results"] and path.exists() for path in outputs)
         )
 
     def own(self) -> frozenset[str]:
         """Absolute paths of all results that earlier runs with this manifest wrote, or were about to."""
         return frozenset(path for entry in self._entries.values() for path in entry["results"])
 
-    def started(self, recording: Path, targets: Iterable[Path]) -> None:
+    def started(self, recording: Path, outputs: Iterable[Path]) -> None:
         """To be called before anything is put in its place."""
-        self._write(recording, "started", results=[os.path.abspath(target) for target in targets])
+        self._write(recording, "started", results=[os.path.abspath(path) for path in outputs])
 
-    def done(self, recording: Path, targets: Iterable[Path], notes: int) -> None:
+    def done(self, recording: Path, outputs: Iterable[Path], notes: int) -> None:
         """All results of a recording are in their places."""
-        results = [os.path.abspath(target) for target in targets]
+        results = [os.path.abspath(path) for path in outputs]
         self._write(recording, "done", results=results, notes=notes)
 
     def failed(self, recording: Path, problem: str) -> None:
@@ -118,7 +115,7 @@ def _entries(content: bytes, path: str | os.PathLike[str]) -> dict[str, dict[str
             if line.startswith(_BEGINNING[: len(line)]):
                 continue
             raise InputError(
-                "is not a manifest of results", path=path, fix="Choose another --manifest."
+                "is not a journal of bin/transcribe", path=path, fix="Choose another --journal."
             ) from error
         entries[entry["recording"]] = entry
     return entries

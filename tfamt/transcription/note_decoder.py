@@ -1,7 +1,7 @@
 """Probabilities to notes, frame by frame, in memory that does not grow with the recording.
 
 Times: frame t stands for t * hop / sample_rate, its centre, and labels are rounded to the nearest frame
-(`tfamt.pianoroll`); so neither decoder adds the half frame that flooring costs.
+(`tfamt.notes.piano_roll`); so neither decoder adds the half frame that flooring costs.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from tfamt.config import DecodingConfig
 from tfamt.frames import FrameGrid
-from tfamt.notes import DEFAULT_VELOCITY, LOWEST_PITCH, NUM_PITCHES, Notes, Row
-from tfamt.offsets import (
+from tfamt.notes.table import DEFAULT_VELOCITY, LOWEST_PITCH, NUM_PITCHES, Notes, Row
+from tfamt.transcription.offsets import (
     TAIL_FRAMES,
     Column,
     expected_score_offsets,
@@ -65,7 +65,7 @@ class NoteDecoder:
       key ends the note before it.
 
     In both a note ends where the piano roll falls below its threshold, and is given one frame later; or, with
-    `DecodingConfig.offsets` "expected_score", where it most likely does (`tfamt.offsets`), given when that is known.
+    `DecodingConfig.offsets` "expected_score", where it most likely does (`tfamt.transcription.offsets`), given when that is known.
     """
 
     def __init__(self, config: DecodingConfig, grid: FrameGrid):
@@ -247,7 +247,7 @@ class NoteDecoder:
 def peak_offset(before: Column, peak: Column, after: Column) -> Column:
     """Where the tops of triangles lie, in frames from their highest samples: -0.5..0.5, of the arguments' shape.
 
-    Exact for the onset rolls of `tfamt.pianoroll`, whatever their height (compare Kong et al., 2021, section III-E).
+    Exact for the onset rolls of `tfamt.notes.piano_roll`, whatever their height (compare Kong et al., 2021, section III-E).
     """
     height = peak - np.minimum(before, after)
     flat = np.zeros_like(height)

@@ -1,4 +1,4 @@
-"""Stages of a pipeline that work at the same time: each in a thread, with few items between one and the next."""
+"""Run the stages of a pipeline at the same time: each in a thread, with few items between one and the next."""
 
 from __future__ import annotations
 
@@ -12,36 +12,35 @@ T = TypeVar("T")
 
 
 class _End:
-    """Behind the last item; `error` is what ended the stage, None if it simply had no more."""
+    """Marks the end of a stage; `error` is the exception that ended it, None for a plain end."""
 
     def __init__(self, error: BaseException | None):
         self.error = error
 
 
-def ahead(items: Iterable[T], count: int = 2) -> Generator[T, None, None]:
-    """The same items, produced by a thread that is up to `count` of them ahead of who takes them.
+def prefetch(items: Iterable[T], count: int = 2) -> Generator[T, None, None]:
+    """Yield the same items, produced by a thread that works up to `count` of them ahead of the consumer.
 
-    What the producer raises is raised here, behind the items before it. Whatever ends the iteration early (an
-    exception, `close`) ends the thread, and closes `items`, before it goes on; so in a chain of stages all threads
-    end with any of them.
+    An exception of the producer is raised here, after the items before it. An early end of the iteration (an exception,
+    `close`) first ends the thread and closes `items`, so that all threads of a chain of stages end with any of them.
 
     Args:
-      items: an iterator; used by the thread alone.
-      count: most items that are there at one time, the one being made included.
+      items: an iterator that the thread alone uses.
+      count: items that exist at one time at most, including the one in production.
     """
     made: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
     room = threading.Semaphore(count)
-    given_up = threading.Event()
+    abandoned = threading.Event()
 
     def produce() -> None:
         error: BaseException | None = None
         try:
             with closing(items) as iterator:
-                while room.acquire() and not given_up.is_set():
+                while room.acquire() and not abandoned.is_set():
                     made.put(next(iterator))
         except StopIteration:
             pass
-        # Whatever it is, it must reach the caller.
+        # Every exception must reach the caller.
         except BaseException as raised:
             error = raised
         made.put(_End(error))
@@ -56,20 +55,21 @@ def ahead(items: Iterable[T], count: int = 2) -> Generator[T, None, None]:
                     raise item.error
                 return
             yield item
-            # Not before it has been dealt with.
+            # The place is free only after the consumer is done with the item.
             del item
             room.release()
     finally:
-        given_up.set()
+        abandoned.set()
         room.release()
         thread.join()
 
 
 @contextlib.contextmanager
 def closing(items: Iterable[T]) -> Iterator[Iterator[T]]:
-    """An iterator over the items; at the end of the block they are closed, if they are of a kind that can be.
+    """Return an iterator over the items, which is closed at the end of the block if it can be.
 
-    A stage that is a generator needs this for what it reads from: an error in it alone would not end the stages before.
+    A stage that is a generator needs this for its source: an exception in the generator alone would not end the stages
+    before it.
     """
     iterator = iter(items)
     try:

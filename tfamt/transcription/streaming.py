@@ -1,4 +1,4 @@
-"""Notes while the music goes on."""
+"""Transcribe a stream: notes while the music goes on."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tfamt.audio import SAMPLE_RATE, Resampler
-from tfamt.decoding import NoteDecoder
+from tfamt.audio.reading import SAMPLE_RATE, Resampler
 from tfamt.errors import InputError
-from tfamt.notes import Notes, Row
-from tfamt.transcription import Frames, Transcriber
-from tfamt.windows import Cut
+from tfamt.notes.table import Notes, Row
+from tfamt.transcription.note_decoder import NoteDecoder
+from tfamt.transcription.transcriber import ModelOutput, Transcriber
+from tfamt.transcription.windows import Window
 
 
 class StreamingTranscriber:
-    """Takes a waveform in chunks of any size and gives each note as soon as it is certain.
+    """Take a waveform in chunks of any size and return each note as soon as it is final.
 
-    All notes together are those that `Transcriber.transcribe_blocks` gives for the whole waveform and the same
-    `level`, bit by bit, since the network sees the same windows. `Transcriber.transcribe` finds the level out before it
-    begins, as a stream cannot.
+    All notes together are those that `Transcriber.transcribe_blocks` returns for the whole waveform and the same
+    `loudness`, bit by bit, since the network gets the same windows. `Transcriber.transcribe` measures the loudness in a
+    first pass, which a stream does not have.
 
     >>> streaming = StreamingTranscriber(sample_rate=44100)
     >>> for chunk in chunks:
     ...     for onset, offset, pitch, velocity in streaming.push(chunk):
     ...         ...
-    >>> rest = streaming.finish()
+    >>> last = streaming.finish()
 
     Args:
       transcriber: default: the model in the package. `Transcriber.load(window_frames=...)` with fewer frames gives
         notes sooner.
       sample_rate: of the chunks, Hz.
-      level: loudness of the whole (`tfamt.level.loudness`), where it is known, for models of scaling "level"; otherwise
-        the loudness so far counts.
-      listener: called with every stretch of frames, in order.
+      loudness: of the whole recording (`tfamt.audio.loudness.loudness`) where it is known, for models that normalize
+        it; None for the loudness so far.
+      listener: called with the output of each window, in order.
 
     Raises:
       InputError: `sample_rate` is none that recordings have.
@@ -45,19 +45,19 @@ class StreamingTranscriber:
         transcriber: Transcriber | None = None,
         *,
         sample_rate: float = SAMPLE_RATE,
-        level: float | None = None,
-        listener: Callable[[Frames], None] | None = None,
+        loudness: float | None = None,
+        listener: Callable[[ModelOutput], None] | None = None,
     ):
         self._transcriber = transcriber or Transcriber.load()
         self._resampler = Resampler(sample_rate)
-        self._cutter = self._transcriber.cutter(level)
+        self._cutter = self._transcriber.cutter(loudness)
         self._decoder = NoteDecoder(self._transcriber.config.decoding, self._transcriber.grid)
         self._listener = listener
         self._finished = False
 
     @property
     def latency(self) -> float:
-        """Seconds of audio after the end of a note until it is given, at the most.
+        """Seconds of audio from the end of a note until it is returned, at most.
 
         The note ends in the first frame that its window keeps, and the window must be complete. A sample rate other
         than the model's adds the delay of the resampler, below 0.1 s.
@@ -67,7 +67,7 @@ class StreamingTranscriber:
         return self._transcriber.grid.seconds(frames)
 
     def push(self, chunk: ArrayLike) -> Notes:
-        """Takes the samples that follow, [samples], floats within -1..1; returns the notes that became certain.
+        """Take the samples that follow, [samples], floats within -1..1; return the notes that became final.
 
         Raises:
           InputError: the samples are not finite numbers in one dimension.
@@ -82,25 +82,25 @@ class StreamingTranscriber:
         return Notes.from_rows(self._rows(self._cutter.push(self._resampler.push(samples))))
 
     def finish(self) -> Notes:
-        """The notes that are left when the waveform has ended.
+        """Return the notes that are left at the end of the waveform.
 
         Raises:
-          ValueError: it has been called before.
+          ValueError: `finish` has been called before.
         """
         self._require_open()
         self._finished = True
-        rows = self._rows(self._cutter.push(self._resampler.rest()))
-        for cuts in self._cutter.rest():
-            rows += self._rows(cuts)
+        rows = self._rows(self._cutter.push(self._resampler.flush()))
+        for windows in self._cutter.flush():
+            rows += self._rows(windows)
         return Notes.from_rows(rows + self._decoder.finish())
 
-    def _rows(self, cuts: list[Cut]) -> list[Row]:
+    def _rows(self, windows: list[Window]) -> list[Row]:
         rows: list[Row] = []
-        for cut in cuts:
-            for frames in self._transcriber.run([cut]):
-                rows += self._decoder.push(frames.rolls)
+        for window in windows:
+            for output in self._transcriber.run_model([window]):
+                rows += self._decoder.push(output.rolls)
                 if self._listener:
-                    self._listener(frames)
+                    self._listener(output)
         return rows
 
     def _require_open(self) -> None:

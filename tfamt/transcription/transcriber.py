@@ -1,4 +1,4 @@
-"""Recordings to notes, in windows: memory does not grow with the recording."""
+"""Transcribe recordings in windows, in memory that does not grow with their length."""
 
 from __future__ import annotations
 
@@ -12,36 +12,38 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tfamt.audio import SAMPLE_RATE, Audio, read_blocks
-from tfamt.backends import CONCURRENT_WINDOWS, Array, Backend, keras_backend
+from tfamt import network, transcription
+from tfamt.audio.loudness import LOUDNESS_BLOCK, loudness
+from tfamt.audio.reading import SAMPLE_RATE, Audio, read_blocks
 from tfamt.config import Config, replace
-from tfamt.decoding import NoteDecoder
-from tfamt.frames import FrameGrid
-from tfamt.level import STRETCH, loudness
-from tfamt.notes import Notes, Row
-from tfamt.overlap import ahead, closing
-from tfamt.precision import AUTO
-from tfamt.weights import load_transcriber, shipped_weights
-from tfamt.windows import Cut, WindowCutter, window_cutter
+from tfamt.notes.table import Notes, Row
+from tfamt.transcription.note_decoder import NoteDecoder
+from tfamt.transcription.prefetch import closing, prefetch
+from tfamt.transcription.windows import Window, WindowCutter, window_cutter
 
 if TYPE_CHECKING:
     import keras
 
-_BLOCK_SECONDS = 80 * STRETCH / SAMPLE_RATE
-"""Whole stretches, so that the loudest of all blocks is the loudest of the recording."""
-_KEPT_BLOCKS = 30
-"""How many blocks of a recording are kept at most: ten minutes, 39 MB."""
+    from tfamt.transcription.backends import Backend
+
+Array = NDArray[np.float32]
+
+_BLOCK_SECONDS = 80 * LOUDNESS_BLOCK / SAMPLE_RATE
+"""A whole number of loudness blocks, so that the loudest block of all is the loudest of the recording."""
+_CACHED_BLOCKS = 30
+"""Blocks of a recording that are kept in memory at most: ten minutes, 39 MB."""
 
 
 @dataclass(frozen=True)
-class Frames:
-    """What the network says about a stretch of a recording.
+class ModelOutput:
+    """The network's output for consecutive frames of a recording.
 
     Attributes:
-      spectrogram: float32 [frames, bins], the scaled input; None if the backend does not tell.
+      spectrogram: float32 [frames, bins], the scaled input; None if the backend does not return it.
       rolls: float32 [frames, 88] by head.
-      seconds: how far into the recording the stretch reaches.
+      seconds: position in the recording after the last of these frames.
     """
 
     spectrogram: Array | None
@@ -50,26 +52,27 @@ class Frames:
 
 
 class Transcriber:
-    """A model that is loaded once and transcribes any number of recordings, several at a time if you like.
+    """A loaded model that transcribes any number of recordings, several at a time if desired.
 
     Args:
       config: of the model.
       backend: runs the network; called from threads.
-      batch: how many windows the backend is given at once, always as many: the last ones are joined by silence. More
-        than one helps where calls are expensive, as they are with servers and GPUs.
-      at_once: how many calls of the backend are under way at the same time for a recording, each in a thread of its
-        own.
+      batch: windows per call of the backend, always as many: silence fills the last batch. More than one helps where
+        calls are expensive, as with servers and GPUs.
+      concurrent_windows: calls of the backend at the same time for one recording, each in its own thread.
     """
 
-    def __init__(self, config: Config, backend: Backend, *, batch: int = 1, at_once: int = 1):
-        for name, value in (("batch", batch), ("at_once", at_once)):
+    def __init__(
+        self, config: Config, backend: Backend, *, batch: int = 1, concurrent_windows: int = 1
+    ):
+        for name, value in (("batch", batch), ("concurrent_windows", concurrent_windows)):
             if value < 1:
                 raise ValueError(f"{name} must be 1 or more. Received: {value}")
         self.config = config
-        self.grid = FrameGrid(config.spectrogram.sample_rate, config.spectrogram.hop)
-        self._infer = backend
+        self.grid = config.spectrogram.grid
+        self._backend = backend
         self._batch = batch
-        self._at_once = at_once
+        self._concurrent_windows = concurrent_windows
 
     @classmethod
     def load(
@@ -77,151 +80,159 @@ class Transcriber:
         weights: str | os.PathLike[str] | None = None,
         *,
         window_frames: int | None = None,
-        precision: str = AUTO,
+        precision: str = "auto",
     ) -> Transcriber:
-        """The model of a weights file; the one in the package if not given.
+        """Load the model of a weights file; default: the one in the package.
 
         Args:
           weights: the file.
-          window_frames: how many frames the network sees at once, if not as many as the config says. Fewer mean notes
-            sooner in a stream, and somewhat worse ones.
-          precision: "float32"; "mixed_bfloat16", which on processors that have it takes three fifths of the time and
-            moves probabilities by up to a few hundredths; or "auto" for the faster one here.
+          window_frames: frames per window, if not as many as the config says. Fewer give notes sooner in a stream, and
+            somewhat worse ones.
+          precision: "float32"; "mixed_bfloat16", which takes three fifths of the time on processors that have it and
+            moves probabilities by up to a few hundredths; or "auto" for the faster one on this machine.
 
         Raises:
-          InputError: the file is not a weights file, the windows are too short for their margins, or there is no
-            such precision.
+          InputError: the file is not a weights file, the windows are too short for their margins, or the precision is
+            unknown.
         """
-        config, model = load_transcriber(weights or shipped_weights(), precision)
+        config, model = network.load_transcriber(weights or network.shipped_weights(), precision)
         if window_frames is not None:
             config = replace(config, "inference", window_frames=window_frames)
         return cls.from_model(config, model)
 
     @classmethod
     def from_model(cls, config: Config, model: keras.Model) -> Transcriber:
-        """A model that is in memory, in this process.
+        """Return a transcriber that runs a model in this process.
 
         Args:
           config: of the model.
           model: from scaled spectrogram to {head: roll}, among others.
         """
-        return cls(config, keras_backend(config, model), at_once=CONCURRENT_WINDOWS)
+        backend = transcription.keras_backend(config, model)
+        return cls(config, backend, concurrent_windows=transcription.CONCURRENT_WINDOWS)
 
     def transcribe(
         self,
         audio: Audio,
         *,
         sample_rate: int | None = None,
-        listener: Callable[[Frames], None] | None = None,
+        listener: Callable[[ModelOutput], None] | None = None,
     ) -> Notes:
-        """The notes of a recording.
+        """Return the notes of a recording.
 
         Args:
           audio: a file, its bytes, or samples [samples] or [samples, channels].
           sample_rate: Hz; needed with samples only.
-          listener: called with every stretch of frames, in order: for progress and pictures.
+          listener: called with the output of each window, in order: for progress and pictures.
 
         Raises:
           InputError: the audio cannot be used.
         """
-        level = None
+        measured: float | None = None
         blocks: Iterable[Array] = _blocks(audio, sample_rate)
         if self.config.spectrogram.normalizes_loudness:
-            # A stroke is loud or soft beside the whole recording, so that is heard once before.
-            level, heard = _heard(blocks)
-            blocks = _blocks(audio, sample_rate) if heard is None else heard
-        return self.transcribe_blocks(blocks, level=level, listener=listener)
+            # Velocity is relative to the loudness of the recording, so measure that in a first pass.
+            measured, cached = _measure_loudness(blocks)
+            blocks = _blocks(audio, sample_rate) if cached is None else cached
+        return self.transcribe_blocks(blocks, loudness=measured, listener=listener)
 
     def transcribe_blocks(
         self,
         blocks: Iterable[Array],
         *,
-        level: float | None = None,
-        listener: Callable[[Frames], None] | None = None,
+        loudness: float | None = None,
+        listener: Callable[[ModelOutput], None] | None = None,
     ) -> Notes:
-        """`transcribe` for a waveform that comes in blocks, float32 [samples] at the model's sample rate.
+        """Return the notes of a waveform that comes in blocks, float32 [samples] at the model's sample rate.
 
-        Models of scaling "level" want the loudness of the whole (`tfamt.level.loudness`); if it is not given, the
-        loudness so far counts, and notes can come out a little different.
+        One thread makes the blocks, others run the network, and the caller's thread decodes notes. An exception in any
+        of them reaches the caller after all have ended.
 
-        The blocks are made in one thread, the network runs in others, notes are put together in the caller's. What any
-        of them raises reaches the caller when all have ended.
+        Args:
+          blocks: the waveform.
+          loudness: of the whole recording (`tfamt.audio.loudness.loudness`), for models that normalize it; None for the
+            loudness so far, with which notes can differ a little.
+          listener: as in `transcribe`.
         """
         decoder = NoteDecoder(self.config.decoding, self.grid)
         rows: list[Row] = []
-        with closing(ahead(self.frames(ahead(blocks), level))) as stretches:
-            for frames in stretches:
-                rows += decoder.push(frames.rolls)
+        with closing(prefetch(self.model_outputs(prefetch(blocks), loudness))) as outputs:
+            for output in outputs:
+                rows += decoder.push(output.rolls)
                 if listener:
-                    listener(frames)
+                    listener(output)
         return Notes.from_rows(rows + decoder.finish())
 
-    def frames(self, blocks: Iterable[Array], level: float | None = None) -> Iterator[Frames]:
-        """The network's output for every frame of a waveform, window by window, without seams.
+    def model_outputs(
+        self, blocks: Iterable[Array], loudness: float | None = None
+    ) -> Iterator[ModelOutput]:
+        """Yield the network's output for every frame of a waveform, window by window, without seams.
 
-        Arguments are those of `transcribe_blocks`.
+        Args are those of `transcribe_blocks`.
         """
-        under_way: deque[Future[list[Frames]]] = deque()
+        pending: deque[Future[list[ModelOutput]]] = deque()
         with (
             closing(blocks) as received,
-            ThreadPoolExecutor(self._at_once, "tfamt-network") as pool,
+            ThreadPoolExecutor(self._concurrent_windows, "tfamt-network") as pool,
         ):
-            for batch in self._batches(received, self.cutter(level)):
-                under_way.append(pool.submit(lambda cuts: [*self.run(cuts)], batch))
-                # One more than there are threads, so that none of them has to wait for the next window.
-                if len(under_way) > self._at_once:
-                    yield from under_way.popleft().result()
-            while under_way:
-                yield from under_way.popleft().result()
+            for batch in self._batches(received, self.cutter(loudness)):
+                pending.append(pool.submit(lambda windows: [*self.run_model(windows)], batch))
+                # One more than there are threads, so that no thread waits for the next window.
+                if len(pending) > self._concurrent_windows:
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
 
-    def _batches(self, blocks: Iterable[Array], cutter: WindowCutter) -> Iterator[list[Cut]]:
-        waiting: list[Cut] = []
-        for cuts in chain((cutter.push(block) for block in blocks), cutter.rest()):
-            waiting += cuts
+    def _batches(self, blocks: Iterable[Array], cutter: WindowCutter) -> Iterator[list[Window]]:
+        waiting: list[Window] = []
+        for windows in chain((cutter.push(block) for block in blocks), cutter.flush()):
+            waiting += windows
             while len(waiting) >= self._batch:
                 yield waiting[: self._batch]
                 del waiting[: self._batch]
         if waiting:
             yield waiting
 
-    def cutter(self, level: float | None = None) -> WindowCutter:
-        """What cuts one recording, of this loudness if it is known, into windows for `run`."""
-        return window_cutter(self.config, level)
+    def cutter(self, loudness: float | None = None) -> WindowCutter:
+        """Return the cutter of one recording into windows for `run_model`."""
+        return window_cutter(self.config, loudness)
 
-    def run(self, cuts: Sequence[Cut]) -> Iterator[Frames]:
-        """What the network says about the kept frames of windows, at most a batch of them."""
-        waveforms = np.zeros((self._batch, len(cuts[0].waveform)), np.float32)
-        for row, cut in enumerate(cuts):
-            waveforms[row] = cut.waveform
-        outputs = self._infer(waveforms)
+    def run_model(self, windows: Sequence[Window]) -> Iterator[ModelOutput]:
+        """Yield the network's output for the kept frames of windows, at most a batch of them."""
+        waveforms = np.zeros((self._batch, len(windows[0].waveform)), np.float32)
+        levels = np.ones(self._batch, np.float32)
+        for row, window in enumerate(windows):
+            waveforms[row] = window.waveform
+            levels[row] = window.loudness
+        outputs = self._backend(waveforms, levels)
         margin = self.config.inference.margin_frames
-        for row, cut in enumerate(cuts):
+        for row, window in enumerate(windows):
             kept = {
-                name: array[row, margin : margin + cut.frames] for name, array in outputs.items()
+                name: array[row, margin : margin + window.frames] for name, array in outputs.items()
             }
             spectrogram = kept.pop("spectrogram", None)
-            yield Frames(spectrogram, kept, self.grid.seconds(cut.first + cut.frames))
+            yield ModelOutput(spectrogram, kept, self.grid.seconds(window.first + window.frames))
 
 
 def _blocks(audio: Audio, sample_rate: int | None) -> Iterator[Array]:
     return read_blocks(audio, sample_rate=sample_rate, block_seconds=_BLOCK_SECONDS)
 
 
-def _heard(blocks: Iterable[Array]) -> tuple[float, list[Array] | None]:
-    """The loudness of a recording, and its blocks if they are few enough to be kept: a long one is read once more."""
-    level = 0.0
-    kept: list[Array] | None = []
+def _measure_loudness(blocks: Iterable[Array]) -> tuple[float, list[Array] | None]:
+    """Return the loudness of a recording, and its blocks, or None if they are too many to keep."""
+    largest = 0.0
+    cached: list[Array] | None = []
     for number, block in enumerate(blocks):
-        level = max(level, loudness(block))
-        if number == _KEPT_BLOCKS:
-            kept = None
-        if kept is not None:
-            kept.append(block)
-    return level, kept
+        largest = max(largest, loudness(block))
+        if number == _CACHED_BLOCKS:
+            cached = None
+        if cached is not None:
+            cached.append(block)
+    return largest, cached
 
 
 @functools.lru_cache(maxsize=1)
-def _cached(weights: str | None) -> Transcriber:
+def _cached_transcriber(weights: str | None) -> Transcriber:
     return Transcriber.load(weights)
 
 
@@ -231,15 +242,15 @@ def transcribe(
     sample_rate: int | None = None,
     weights: str | os.PathLike[str] | None = None,
 ) -> Notes:
-    """The notes of a recording, with the defaults of `bin/transcribe`; the model stays loaded for the next call.
+    """Return the notes of a recording, with the defaults of `bin/transcribe`; the model stays loaded for the next call.
 
     Args:
       audio: a file, its bytes, or samples [samples] or [samples, channels].
       sample_rate: Hz; needed with samples only.
-      weights: a weights file; the model in the package if not given.
+      weights: a weights file; default: the model in the package.
 
     Raises:
       InputError: the audio or the weights cannot be used.
     """
-    transcriber = _cached(os.fspath(weights) if weights else None)
+    transcriber = _cached_transcriber(os.fspath(weights) if weights else None)
     return transcriber.transcribe(audio, sample_rate=sample_rate)

@@ -1,4 +1,4 @@
-"""A waveform that comes in blocks of any size, cut into the windows that the network sees."""
+"""Cut a waveform that comes in blocks of any size into the windows that the network transcribes."""
 
 from __future__ import annotations
 
@@ -8,41 +8,42 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tfamt.audio.loudness import RunningLoudness
 from tfamt.config import Config
 from tfamt.frames import FrameGrid
-from tfamt.level import Leveller
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Cut:
+class Window:
     """A window of a recording.
 
     Attributes:
-      waveform: float32 [window_frames * hop], with silence where it reaches beyond the recording.
-      first: the first frame that is kept of it, counted from the recording's first.
-      frames: how many frames are kept, those behind the margin.
+      waveform: float32 [window_frames * hop], silence outside the recording.
+      loudness: of the recording (`tfamt.audio.loudness.loudness`), or of the recording so far.
+      first: the first frame to keep, counted from the recording's first.
+      frames: the number of frames to keep, after the margin.
     """
 
     waveform: Array
+    loudness: float
     first: int
     frames: int
 
 
 class WindowCutter:
-    """Takes a waveform in blocks and gives its windows as soon as they are complete.
+    """Take a waveform in blocks and return its windows as soon as they are complete.
 
-    The kept parts of the windows tile the frames 0, 1, 2, ... without gap or overlap; what lies at either end of a
-    window only gives context. Positions depend on nothing but the two lengths, so the result of a recording does not
-    depend on how it was read or batched.
+    The kept parts of the windows tile the frames 0, 1, 2, ... without gap or overlap; the margins at either end of a
+    window are context only. Positions depend on the two lengths alone, so results do not depend on how a recording was
+    read or batched.
 
     Args:
       grid: sample rate and hop.
       window_frames: length of a window.
       margin_frames: context at either end of it.
-      levelled: whether windows are brought to the recording's loudness (`tfamt.level`).
-      level: that loudness, if it is known; otherwise the loudness so far counts.
+      loudness: of the recording; None to use the loudness so far.
     """
 
     def __init__(
@@ -51,40 +52,39 @@ class WindowCutter:
         window_frames: int,
         margin_frames: int,
         *,
-        levelled: bool = False,
-        level: float | None = None,
+        loudness: float | None = None,
     ):
         if not 0 <= 2 * margin_frames < window_frames:
             raise ValueError(
-                f"Margins must leave something of the window. Received: {margin_frames} of {window_frames}"
+                f"Margins must leave part of the window. Received: {margin_frames} of {window_frames}"
             )
         self._grid = grid
         self._samples = window_frames * grid.hop
         self._kept = window_frames - 2 * margin_frames
-        seconds = grid.seconds(self._kept)
-        self._leveller = Leveller(seconds, level) if levelled else None
+        self._loudness = loudness
+        self._running = RunningLoudness(grid.seconds(self._kept))
         self._buffer = [np.zeros(margin_frames * grid.hop, np.float32)]
         self._buffered = margin_frames * grid.hop
         self._received = 0
         self._first = 0
 
-    def push(self, block: Array) -> list[Cut]:
-        """Takes the samples that follow; returns the windows that they complete."""
+    def push(self, block: Array) -> list[Window]:
+        """Take the samples that follow; return the windows that they complete."""
         self._buffer.append(block)
         self._buffered += len(block)
         self._received += len(block)
-        cuts = []
+        windows = []
         if self._buffered >= self._samples:
             waveform = np.concatenate(self._buffer)
             begin = 0
             while len(waveform) - begin >= self._samples:
-                cuts.append(self._cut(waveform[begin : begin + self._samples], self._kept))
+                windows.append(self._cut(waveform[begin : begin + self._samples], self._kept))
                 begin += self._kept * self._grid.hop
             self._buffer, self._buffered = [waveform[begin:].copy()], len(waveform) - begin
-        return cuts
+        return windows
 
-    def rest(self) -> Iterator[list[Cut]]:
-        """The windows that reach beyond the end; nothing may be pushed after that."""
+    def flush(self) -> Iterator[list[Window]]:
+        """Yield the windows that reach beyond the end; `push` must not be called afterwards."""
         waveform = np.concatenate(self._buffer)
         while self._first < self._grid.num_frames(self._received):
             piece = waveform[: self._samples]
@@ -93,21 +93,21 @@ class WindowCutter:
             waveform = waveform[self._kept * self._grid.hop :]
             yield [self._cut(padded, min(self._kept, left))]
 
-    def _cut(self, waveform: Array, frames: int) -> Cut:
-        if self._leveller:
-            waveform = self._leveller.level(waveform)
-        cut = Cut(waveform, self._first, frames)
+    def _cut(self, waveform: Array, frames: int) -> Window:
+        loudness = self._loudness
+        if loudness is None:
+            loudness = self._running.update(waveform)
+        window = Window(waveform, loudness, self._first, frames)
         self._first += frames
-        return cut
+        return window
 
 
-def window_cutter(config: Config, level: float | None = None) -> WindowCutter:
-    """What cuts a recording of this loudness (`WindowCutter`) into the windows that a model hears."""
-    spectrogram, inference = config.spectrogram, config.inference
+def window_cutter(config: Config, loudness: float | None = None) -> WindowCutter:
+    """Return the cutter for one recording, of this loudness if it is known, and a model of this config."""
+    inference = config.inference
     return WindowCutter(
-        FrameGrid(spectrogram.sample_rate, spectrogram.hop),
+        config.spectrogram.grid,
         inference.window_frames,
         inference.margin_frames,
-        levelled=spectrogram.normalizes_loudness,
-        level=level,
+        loudness=loudness,
     )

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfamt.errors import InputError
-from tfamt.files import atomic_path
+from tfamt.utils.atomic_files import atomic_path
 
 
-def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+def check_output_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Refuses a path that must not be written, before any work is done for it.
 
     Raises:
@@ -42,11 +42,11 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """`tfamt.files.atomic_path` behind `check_target`.
+    """`tfamt.utils.atomic_files.atomic_path` behind `check_output_path`.
 
     Raises:
       InputError: as these two.
     """
-    check_target(path, overwrite=overwrite)
+    check_output_path(path, overwrite=overwrite)
     with atomic_path(path) as temporary:
         yield temporary

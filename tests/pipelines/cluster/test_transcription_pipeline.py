@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.transcribe import base_of, target_of
-from tests import test_transcribe_command as local
-from tests.processes import command
+from pipelines.cluster.transcription_pipeline import base_of, target_of
+from tests.support.processes import command
+from tests.tfamt.commands import test_transcribe as local
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return command("pipelines.commands.transcribe", *arguments)
+    return command("pipelines.commands.transcribe_cluster", *arguments)
 
 
 def test_the_same_notes_as_the_local_command(root: Path, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tfamt.midi import write_midi
-from tfamt.notes import Notes
-from tfamt.outputs import write_csv
+from tfamt.notes.midi import write_midi
+from tfamt.notes.table import Notes
+from tfamt.notes.tables import write_csv
 
 REFERENCE = Notes.from_rows([(0.0, 0.32, 60, 20), (0.64, 1.28, 64, 60), (1.28, 1.92, 67, 100)])
 HEARD = Notes.from_rows([(0.032, 0.32, 60, 20), (0.64, 1.6, 64, 60), (3.0, 4.0, 67, 100)])
@@ -184,7 +184,7 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path, root: Path) -> 
     program = f"""
 import sys, time
 from tfamt.commands.app import run
-from tfamt.targets import new_file
+from tfamt.utils.output_paths import new_file
 def main(argv):
     with new_file({str(tmp_path / "out.bin")!r}) as temporary:
         temporary.write_bytes(b"half")

@@ -10,16 +10,17 @@ import keras
 import numpy as np
 import pytest
 
-from tests.processes import command
-from tests.small_data import piece
+from pipelines.studies.feature_maps import inspect_model
+from pipelines.studies.periodicity import periodicity
+from tests.support.processes import command
+from tests.support.small_data import piece
 from tfamt.config import replace
 from tfamt.errors import InputError
-from tfamt.inspection import inspect_model
-from tfamt.model import build_frontend, build_model
-from tfamt.outputs import write_wav
-from tfamt.periodicity import periodicity
+from tfamt.network.frontend import build_frontend
+from tfamt.network.model import build_model
+from tfamt.network.weights import named_weights, save_weights
+from tfamt.notes.sonify import write_wav
 from tfamt.presets import preset
-from tfamt.weights import named_weights, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_maps_equal_the_model_taken_apart(place: Path) -> None:
     config = found.config
     keras.utils.set_random_seed(5)
     model = build_model(config)
-    from tfamt.audio import read_blocks
+    from tfamt.audio.reading import read_blocks
 
     wave = np.concatenate(list(read_blocks(place / "piece.wav")))[16000 : 16000 + 48 * 512]
     spectrogram = np.asarray(build_frontend(config.spectrogram)(wave[None]))
@@ -73,7 +74,7 @@ def test_the_recording_ends_the_maps(place: Path) -> None:
 
 
 def run(*arguments: str | Path, root: Path) -> subprocess.CompletedProcess[str]:
-    return command("tfamt.commands.inspect", *arguments, cwd=root)
+    return command("pipelines.commands.inspect", *arguments, cwd=root)
 
 
 def test_command(place: Path, root: Path) -> None:

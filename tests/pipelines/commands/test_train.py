@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.commands.train import _recordings
-from tests.processes import command
-from tests.test_windows import _recording, write_prepared
+from tests.pipelines.input.test_training_windows import _recording, write_prepared
+from tests.support.processes import command
 from tfamt.errors import InputError
-from tfamt.weights import load_weights
+from tfamt.network.weights import load_weights
 
 
 def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:

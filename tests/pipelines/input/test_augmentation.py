@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from pipelines.augment import (
+from pipelines.input.augmentation import (
     AugmentConfig,
     add_noise,
     build_augment,

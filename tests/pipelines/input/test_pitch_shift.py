@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.pitch_shift import PitchShift, longest_source, ratio_of, resample, stretch_for
-from pipelines.window_plan import WindowSpec, training_plan
-from pipelines.windows import Stored, load_index, window_dataset
-from tests.test_windows import GRID, TOTALS, _recording, prepared  # noqa: F401
+from pipelines.input.pitch_shift import PitchShift, longest_source, ratio_of, resample, stretch_for
+from pipelines.input.training_windows import window_dataset
+from pipelines.input.window_plan import WindowSpec, training_plan
+from pipelines.preparation.index import StoredRecording, load_index
+from tests.pipelines.input.test_training_windows import GRID, TOTALS, _recording, prepared  # noqa: F401
 from tfamt.errors import InputError
-from tfamt.notes import Notes
-from tfamt.pianoroll import notes_to_rolls
+from tfamt.notes.piano_roll import notes_to_rolls
+from tfamt.notes.table import Notes
 
 RATE = 16000
 
@@ -49,7 +50,10 @@ def test_nothing_folds_back_from_above_half_the_sample_rate() -> None:
 
 
 def _windows(
-    stored: list[Stored], specs: list[WindowSpec], shift: PitchShift | None, num_frames: int
+    stored: list[StoredRecording],
+    specs: list[WindowSpec],
+    shift: PitchShift | None,
+    num_frames: int,
 ) -> list[dict[str, np.ndarray]]:
     dataset = window_dataset(lambda: iter(specs), stored, num_frames, GRID, shift=shift)
     return [{name: value.numpy() for name, value in item.items()} for item in dataset]
@@ -106,7 +110,7 @@ def test_a_shift_of_nothing_changes_nothing(prepared: Path) -> None:  # noqa: F8
 
 def test_onsets_stay_with_their_clicks(tmp_path: Path) -> None:
     """In windows of every ratio, each click in the sound is where the label says, within a quarter of a frame."""
-    from tests.test_windows import write_prepared
+    from tests.pipelines.input.test_training_windows import write_prepared
 
     total = 20 * RATE
     onset = np.arange(0.5, 19.5, 0.61)
@@ -164,7 +168,7 @@ def test_the_plan_with_shifts_goes_on_from_any_window() -> None:
 
 
 def test_notes_that_leave_the_piano_have_no_label(tmp_path: Path) -> None:
-    from tests.test_windows import write_prepared
+    from tests.pipelines.input.test_training_windows import write_prepared
 
     notes = Notes([0.5, 1.0], [2.0, 2.0], [107, 60], [64, 64])
     write_prepared(tmp_path, [[(np.ones(5 * RATE, np.int16), notes)]])

@@ -12,21 +12,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.records import SEGMENT_SAMPLES, Segment, decode, encode, index_of, notes_between
-from pipelines.window_plan import training_plan
-from pipelines.windows import (
-    Stored,
-    load_index,
-    segments_touched,
-    totals_of,
-    training_batches,
+from pipelines.input.training_windows import segments_touched, training_batches
+from pipelines.input.window_plan import training_plan
+from pipelines.preparation.index import StoredRecording, load_index, totals_of
+from pipelines.preparation.records import (
+    SEGMENT_SAMPLES,
+    Segment,
+    decode,
+    encode,
+    index_of,
+    notes_between,
 )
-from tests.small_data import every_window
+from tests.support.small_data import every_window
+from tfamt.audio.loudness import loudness
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
-from tfamt.level import loudness
-from tfamt.notes import Notes
-from tfamt.pianoroll import notes_to_rolls
+from tfamt.notes.piano_roll import notes_to_rolls
+from tfamt.notes.table import Notes
 
 GRID = FrameGrid(16000, 512)
 # Whole seconds would make every border fall on a frame: these lengths do not.
@@ -240,5 +242,5 @@ def test_what_is_not_prepared_is_refused(prepared: Path, tmp_path: Path) -> None
 
 def test_stored_knows_the_size_of_its_shard(prepared: Path) -> None:
     for item in load_index(prepared, "train"):
-        assert isinstance(item, Stored)
+        assert isinstance(item, StoredRecording)
         assert item.size == Path(item.shard).stat().st_size >= item.entry.offsets[-1]

@@ -19,17 +19,17 @@ import pytest
 import soundfile
 import soxr
 
-from pipelines.plan import plan_shards
-from pipelines.recordings import DataSet, Recording, Source
-from pipelines.records import SEGMENT_SAMPLES
-from pipelines.shards import polyphony_of
-from pipelines.windows import load_index
+from pipelines.preparation.index import load_index
+from pipelines.preparation.plan import plan_shards
+from pipelines.preparation.records import SEGMENT_SAMPLES
+from pipelines.preparation.shards import polyphony_of
+from pipelines.readers.recordings import DataSet, Recording, Source
 from tests.conftest import ROOT
-from tests.processes import command
-from tests.small_data import every_window
+from tests.support.processes import command
+from tests.support.small_data import every_window
 from tfamt.frames import FrameGrid
-from tfamt.notes import Notes
-from tfamt.pianoroll import notes_to_rolls
+from tfamt.notes.piano_roll import notes_to_rolls
+from tfamt.notes.table import Notes
 
 SECONDS = {"long": 45.0, "b": 3.0, "c": 2.5, "d": 1.0, "e": 4.0}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pipelines.describe import format_text, read_description
+from pipelines.preparation.description import format_text, read_description
 
 
 def test_figures_of_an_index(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from pipelines import flac
+from pipelines.preparation import flac
 from tfamt.errors import InputError
 
 SAMPLES = np.array([0, 1, -1, 32767, -32768, 12345] * 50, np.int16)

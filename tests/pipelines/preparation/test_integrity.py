@@ -13,15 +13,15 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.integrity import bad_records, leave_out_damaged, readable
-from pipelines.records import FOOTER_BYTES, HEADER_BYTES, SEGMENT_SAMPLES
-from pipelines.windows import Stored, load_index
-from tests.processes import command
-from tests.small_data import every_window
-from tests.test_windows import _recording, write_prepared
+from pipelines.preparation.index import StoredRecording, load_index
+from pipelines.preparation.integrity import bad_records, leave_out_damaged, readable
+from pipelines.preparation.records import FOOTER_BYTES, HEADER_BYTES, SEGMENT_SAMPLES
+from tests.pipelines.input.test_training_windows import _recording, write_prepared
+from tests.support.processes import command
+from tests.support.small_data import every_window
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
-from tfamt.notes import Notes
+from tfamt.notes.table import Notes
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_shard_that_was_cut_short(whole: Path, tmp_path: Path) -> None:
     assert bad_records(stored[1]) == [0]
 
 
-def _replace_record(item: Stored, number: int, content: bytes) -> None:
+def _replace_record(item: StoredRecording, number: int, content: bytes) -> None:
     """Puts another content, with right checksums, in the place of a record of the same length."""
     begin, end = item.entry.offsets[number : number + 2]
     other = Path(item.shard).with_suffix(".other")

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.archives import is_archive, list_members, read_member
-from tests.make_fixtures import write_tar_gz, write_zip
+from pipelines.readers.archives import is_archive, list_members, read_member
+from tests.support.make_fixtures import write_tar_gz, write_zip
 from tfamt.errors import InputError
 
 FILES = {"set/b/two.bin": bytes(range(256)) * 40, "set/a.txt": b"one\n", "set/empty": b""}
@@ -72,7 +72,7 @@ def test_members_and_contents(tmp_path: Path, write: Writer, name: str) -> None:
 
 
 def test_threads_read_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.archives._CHUNK", 1000)
+    monkeypatch.setattr("pipelines.readers.archives._CHUNK", 1000)
     files = {f"{n}.bin": np.random.default_rng(n).bytes(200_000) for n in range(4)}
     path = write_tar_gz(tmp_path / "set.tar.gz", files)
     interval = sys.getswitchinterval()

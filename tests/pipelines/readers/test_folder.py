@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import folder
-from pipelines.recordings import LeftOut, Source
-from pipelines.sources import read_notes
-from tests.make_fixtures import Files, folder_files, write_files, write_zip
+from pipelines.readers import folder
+from pipelines.readers.recordings import LeftOut, Source
+from pipelines.readers.sources import read_notes
+from tests.support.make_fixtures import Files, folder_files, write_files, write_zip
 from tfamt.errors import InputError
 
 LABELS = b"onset,offset,pitch,velocity\n0.05,0.2,60,90\n"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from pipelines import maestro
-from pipelines.recordings import LeftOut
-from pipelines.sources import local_path, read_notes
-from tests.make_fixtures import (
+from pipelines.readers import maestro
+from pipelines.readers.recordings import LeftOut
+from pipelines.readers.sources import local_path, read_notes
+from tests.support.make_fixtures import (
     Files,
     maestro_files,
     maestro_table,

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from pipelines import maps
-from pipelines.recordings import LeftOut, Source
-from pipelines.sources import local_path, read_notes, read_notes_and_gaps
-from tests.make_fixtures import (
+from pipelines.readers import maps
+from pipelines.readers.recordings import LeftOut, Source
+from pipelines.readers.sources import local_path, read_notes, read_notes_and_gaps
+from tests.support.make_fixtures import (
     MAPS_NOTES,
     Files,
     make_maps,

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from pipelines import musicnet
-from pipelines.recordings import LeftOut
-from pipelines.sources import local_path, read_notes
-from tests.make_fixtures import (
+from pipelines.readers import musicnet
+from pipelines.readers.recordings import LeftOut
+from pipelines.readers.sources import local_path, read_notes
+from tests.support.make_fixtures import (
     MUSICNET_METADATA,
     make_musicnet,
     musicnet_files,

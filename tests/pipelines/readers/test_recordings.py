@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.recordings import DataSet, LeftOut, Recording, Source, one_split_per_piece
+from pipelines.readers.recordings import DataSet, LeftOut, Recording, Source, one_split_per_piece
 from tfamt.errors import InputError
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.recordings import LeftOut, Recording, Source
-from pipelines.sources import (
+from pipelines.readers.recordings import LeftOut, Recording, Source
+from pipelines.readers.sources import (
     choose,
     find_sources,
     local_path,
@@ -19,7 +19,7 @@ from pipelines.sources import (
     read_notes_and_gaps,
     with_velocities,
 )
-from tests.make_fixtures import (
+from tests.support.make_fixtures import (
     MAPS_NOTES,
     maps_text,
     midi,
@@ -28,7 +28,7 @@ from tests.make_fixtures import (
     write_zip,
 )
 from tfamt.errors import InputError
-from tfamt.notes import Notes
+from tfamt.notes.table import Notes
 
 
 def test_files_are_found_at_any_depth_and_in_archives(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.exercises import SECONDS, exercise, sound_without_music
-from pipelines.records import read_segments
-from pipelines.windows import load_index
-from tests.processes import command
-from tfamt.midi import read_midi
+from pipelines.preparation.index import load_index
+from pipelines.preparation.records import read_segments
+from pipelines.rendering.exercises import SECONDS, exercise, sound_without_music
+from tests.support.processes import command
+from tfamt.notes.midi import read_midi
 
 
 def test_exercises_go_where_music_does_not() -> None:

@@ -12,10 +12,17 @@ import pretty_midi
 import pytest
 from scipy.io import wavfile
 
-from pipelines.instruments import find_midi
-from pipelines.performance import Performance, midi_bytes, parse_performance, performance_of
-from pipelines.recordings import Recording
-from pipelines.rendered import (
+from pipelines.preparation.index import load_index
+from pipelines.readers.recordings import Recording
+from pipelines.rendering.fluidsynth import ATTACK_FRACTION, check_soundfont
+from pipelines.rendering.materials import find_midi
+from pipelines.rendering.performances import (
+    Performance,
+    midi_bytes,
+    parse_performance,
+    performance_of,
+)
+from pipelines.rendering.rendered import (
     Rendering,
     Variations,
     alter,
@@ -24,13 +31,11 @@ from pipelines.rendered import (
     rendered_audio,
     rendered_notes,
 )
-from pipelines.room import Sound, load_response, record
-from pipelines.synthesis import ATTACK_FRACTION, check_soundfont
-from pipelines.windows import load_index
-from tests.make_fixtures import maestro_files, write_files
-from tests.processes import command
+from tests.support.make_fixtures import maestro_files, write_files
+from tests.support.processes import command
+from tfamt.audio.effects import Sound, load_response, record
 from tfamt.errors import InputError
-from tfamt.notes import Notes
+from tfamt.notes.table import Notes
 
 DEBIAN_SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 PLAIN = Variations(0, 0.0, 0.0, 0.0, 0.0, 0.0, -0.5)

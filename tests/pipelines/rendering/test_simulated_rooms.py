@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.simulated_rooms import Room, draw, respond
-from tests.processes import command
+from pipelines.rendering.simulated_rooms import Room, draw, respond
+from tests.support.processes import command
 
 SHOEBOX = Room(
     size=np.array([6.0, 5.0, 3.0]),

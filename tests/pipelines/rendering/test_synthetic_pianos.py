@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import invented_pianos
-from pipelines.invented_pianos import RATE, invent, strike, write_piano
-from pipelines.performance import performance_of
-from pipelines.rendered import usable_soundfonts
-from pipelines.soundfont import Zone, write_soundfont
-from pipelines.synthesis import SAMPLE_RATE, synthesise
-from tests.processes import command
-from tfamt.notes import Notes
+from pipelines.rendering import synthetic_pianos as invented_pianos
+from pipelines.rendering.fluidsynth import SAMPLE_RATE, synthesise
+from pipelines.rendering.performances import performance_of
+from pipelines.rendering.rendered import usable_soundfonts
+from pipelines.rendering.soundfont import Zone, write_soundfont
+from pipelines.rendering.synthetic_pianos import RATE, invent, strike, write_piano
+from tests.support.processes import command
+from tfamt.notes.table import Notes
 
 needs_fluidsynth = pytest.mark.skipif(
     not shutil.which("fluidsynth"), reason="FluidSynth is not installed"

@@ -12,25 +12,32 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.scoring import Heard, evaluate, f1_decoded, hear, score_heard
-from pipelines.training_input import training_input
-from pipelines.tuning import CANDIDATES, best_of, fields_of, tune
-from pipelines.windows import load_index
-from tests.processes import command
-from tests.small_data import piece, prepare_small
-from tests.test_average_precision import by_sorting
-from tfamt.backends import keras_backend
+from pipelines.input.batches import training_input
+from pipelines.preparation.index import load_index
+from pipelines.scoring.model_scores import (
+    PredictedRecording,
+    evaluate,
+    f1_decoded,
+    predict,
+    score_prediction,
+)
+from pipelines.scoring.threshold_search import CANDIDATES, best_of, fields_of, tune
+from tests.support.processes import command
+from tests.support.small_data import piece, prepare_small
+from tests.tfamt.evaluation.test_average_precision import by_sorting
 from tfamt.config import Config, DecodingConfig, ModelConfig, replace
-from tfamt.evaluation import score
-from tfamt.factorization import factorized
+from tfamt.evaluation.metrics import score
+from tfamt.evaluation.results import read_evaluation
 from tfamt.frames import FrameGrid
-from tfamt.model import build_model, build_transcriber
-from tfamt.notes import Notes
-from tfamt.pianoroll import notes_to_rolls
+from tfamt.network.low_rank import factorized
+from tfamt.network.model import build_model, build_transcriber
+from tfamt.network.trained_models import load_model, load_transcriber
+from tfamt.network.weights import load_weights, named_weights, save_weights
+from tfamt.notes.piano_roll import notes_to_rolls
+from tfamt.notes.table import Notes
 from tfamt.presets import preset
-from tfamt.report import read_evaluation
-from tfamt.transcription import Transcriber
-from tfamt.weights import load_model, load_transcriber, load_weights, named_weights, save_weights
+from tfamt.transcription.backends import keras_backend
+from tfamt.transcription.transcriber import Transcriber
 
 GRID = FrameGrid(16000, 512)
 
@@ -51,8 +58,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def heard_of(notes: Notes, frames: int = 140, **rolls: np.ndarray) -> Heard:
-    return Heard("x", "tones", frames * 0.032, notes, rolls)
+def heard_of(notes: Notes, frames: int = 140, **rolls: np.ndarray) -> PredictedRecording:
+    return PredictedRecording("x", "tones", frames * 0.032, notes, rolls)
 
 
 def rolls_of(notes: Notes, frames: int = 140) -> np.ndarray:
@@ -63,7 +70,7 @@ def test_both_passes_are_decoded_and_scored() -> None:
     notes = piece(1)
     late = notes.shift(0.32)
     config = Config()
-    scored = score_heard(
+    scored = score_prediction(
         heard_of(
             notes, pianoroll=0.8 * rolls_of(notes), pianoroll_second_pass=0.8 * rolls_of(late)
         ),
@@ -91,7 +98,7 @@ def test_the_second_pass_has_no_onsets_to_decode_by() -> None:
     )
     rolls = notes_to_rolls(notes, 140, GRID)
     heard = heard_of(notes, **rolls, pianoroll_second_pass=rolls["pianoroll"])
-    scores = score_heard(heard, config).piece.scores
+    scores = score_prediction(heard, config).piece.scores
     assert scores["note_f1"] == scores["second_pass_note_f1"] == 1.0
 
 
@@ -99,10 +106,10 @@ def test_labels_that_lie_early_are_scored_raw_and_shifted() -> None:
     notes = piece(1, seconds=20.0)
     config = Config()
     heard = heard_of(notes, pianoroll=rolls_of(notes.shift(0.064), 700))
-    scored = score_heard(heard, config, "auto").piece
+    scored = score_prediction(heard, config, "auto").piece
     assert scored.scores["note_f1"] < 0.5 and scored.scores["shifted_note_f1"] > 0.95
     assert scored.details["label_shift_ms"] == pytest.approx(64, abs=4)
-    fixed = score_heard(heard, config, 0.064).piece
+    fixed = score_prediction(heard, config, 0.064).piece
     assert fixed.details["label_shift_ms"] == 64.0
     assert fixed.details["measured_label_shift_ms"] == scored.details["label_shift_ms"]
 
@@ -111,7 +118,10 @@ def test_pooled_precision_is_not_the_mean() -> None:
     good, poor = piece(1), piece(2)
     noise = 0.9 * np.random.default_rng(0).random((140, 88)).astype(np.float32)
     items = [heard_of(good, pianoroll=rolls_of(good)), heard_of(poor, pianoroll=noise)]
-    both = [Heard(f"p{n}", "", 1.0, item.reference, item.rolls) for n, item in enumerate(items)]
+    both = [
+        PredictedRecording(f"p{n}", "", 1.0, item.reference, item.rolls)
+        for n, item in enumerate(items)
+    ]
     evaluation, notes = evaluate(both, Config(), {"split": "validation"})
     joined = np.concatenate([item.rolls["pianoroll"] for item in items])
     truth = np.concatenate([rolls_of(good), rolls_of(poor)])
@@ -158,10 +168,11 @@ def test_velocity_is_scored_where_model_and_labels_have_it() -> None:
     config = Config(model=model, decoding=DecodingConfig(method="onsets"))
     chosen = {name: rolls[name] for name in ("pianoroll", "onset", "velocity")}
     assert (
-        score_heard(heard_of(notes, **chosen), config).piece.scores["note_offset_velocity_f1"] == 1
+        score_prediction(heard_of(notes, **chosen), config).piece.scores["note_offset_velocity_f1"]
+        == 1
     )
     silent_labels = Notes(notes.onset, notes.offset, notes.pitch)
-    scores = score_heard(heard_of(silent_labels, **chosen), config).piece.scores
+    scores = score_prediction(heard_of(silent_labels, **chosen), config).piece.scores
     assert "note_offset_velocity_f1" not in scores and scores["note_f1"] == 1
 
 
@@ -213,8 +224,8 @@ def test_evaluate_and_tune_commands(place: Path, root: Path) -> None:
     config, joint = load_model(out / "w.npz")
     transcriber = Transcriber(config, keras_backend(config, joint.get_layer("transcriber")))
     for item in load_index(place / "data", "validation"):
-        heard = hear(transcriber, item)
-        expected = score(heard.reference, score_heard(heard, config).estimate, velocity=False)
+        heard = predict(transcriber, item)
+        expected = score(heard.reference, score_prediction(heard, config).estimate, velocity=False)
         found = evaluation.pieces[item.entry.recording]
         assert found.scores["frame_f1"] == pytest.approx(expected["frame_f1"], abs=1e-9)
         assert float(rows[item.entry.recording]["frame_f1"]) == pytest.approx(expected["frame_f1"])
@@ -307,8 +318,10 @@ def test_compress_command(place: Path, root: Path) -> None:
 def frame_f1(config: Config, joint: keras.Model, data: Path) -> float:
     """The mean over what bin/tune has tuned on."""
     transcriber = Transcriber(config, keras_backend(config, joint.get_layer("transcriber")))
-    heard = [hear(transcriber, item) for item in load_index(data, "validation")]
-    return float(np.mean([score_heard(item, config).piece.scores["frame_f1"] for item in heard]))
+    heard = [predict(transcriber, item) for item in load_index(data, "validation")]
+    return float(
+        np.mean([score_prediction(item, config).piece.scores["frame_f1"] for item in heard])
+    )
 
 
 def test_wrong_calls_get_one_line_each(place: Path, root: Path) -> None:

@@ -9,18 +9,18 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.scoring import hear, score_heard
-from pipelines.whole_recordings import WholeRecordings
-from pipelines.windows import load_index
-from tests.processes import command
-from tests.small_data import prepare_small
-from tfamt.backends import keras_backend
+from pipelines.preparation.index import load_index
+from pipelines.scoring.model_scores import score_prediction
+from pipelines.scoring.whole_recordings import WholeRecordings
+from tests.support.processes import command
+from tests.support.small_data import prepare_small
+from tfamt.audio.loudness import loudness
 from tfamt.config import Config, replace
-from tfamt.level import loudness
-from tfamt.model import build_model
+from tfamt.network.model import build_model
+from tfamt.network.weights import named_weights, save_weights
 from tfamt.presets import preset
-from tfamt.transcription import Transcriber
-from tfamt.weights import named_weights, save_weights
+from tfamt.transcription.backends import keras_backend
+from tfamt.transcription.transcriber import Transcriber
 
 FRAMES = 100
 
@@ -81,5 +81,7 @@ def test_command(root: Path, tmp_path: Path) -> None:
     assert len(content["pieces"]) == len(stored) == 2
     for item in stored:
         found = content["pieces"][item.entry.recording]["scores"]["average_precision"]
-        expected = score_heard(hear(whole, item), whole.config).piece.scores["average_precision"]
+        expected = score_prediction(hear(whole, item), whole.config).piece.scores[
+            "average_precision"
+        ]
         assert 0.0 < found == pytest.approx(expected, abs=1e-9)

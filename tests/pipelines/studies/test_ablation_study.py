@@ -11,11 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.ablation import CQT, WITH, WITHOUT, Settings, Study, train_flags
-from tests.processes import command
-from tests.small_data import prepare_small
-from tfamt.report import read_evaluation
-from tfamt.weights import load_weights
+from pipelines.studies.ablation_study import (
+    CQT,
+    WITH,
+    WITHOUT,
+    Study,
+    train_flags,
+)
+from tests.support.processes import command
+from tests.support.small_data import prepare_small
+from tfamt.evaluation.results import read_evaluation
+from tfamt.network.weights import load_weights
 
 SMALL = ["--model_channels=4", "--model_temporal_context=none", "--model_reconstruction_channels=4"]
 SETTINGS = Settings("data", 2, 9, 8, 320, 1e-3, 3, 5, 1.0, 2.0, ("--model_temporal_context=none",))

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.deviations import (
+from pipelines.rendering.performances import performance_of
+from pipelines.studies.deviations import (
     held_through_strokes,
     measure,
     measure_sustain,
     notes_of_roll,
     onset_bias_ms,
 )
-from pipelines.performance import performance_of
-from tfamt.midi import write_midi
-from tfamt.notes import Notes
+from tfamt.notes.midi import write_midi
+from tfamt.notes.table import Notes
 
 FRAME = 0.032
 
@@ -68,7 +68,7 @@ def test_the_pedal_holds_a_note_through_the_next_stroke_of_its_key() -> None:
 
 def test_command(root: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pipelines.commands.benchmark", "deviations", *arguments]
+        command = [sys.executable, "-m", "benchmarks.command", "deviations", *arguments]
         return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
 
     (tmp_path / "a.txt").write_text(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfamt.periodicity import Periodicity, autocorrelation, periodicity
+from pipelines.studies.periodicity import Periodicity, autocorrelation, periodicity
 
 T, B = np.meshgrid(np.arange(320), np.arange(240), indexing="ij")
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.conditions import by_instruments, changed, mp3_bytes, passages, without_music
-from pipelines.performance import performance_of
-from tests.processes import command
-from tests.test_rendered import DEBIAN_SOUNDFONT
-from tfamt.audio import SAMPLE_RATE
-from tfamt.evaluation import score
-from tfamt.labels import read_labels
-from tfamt.notes import Notes
-from tfamt.transcription import Transcriber
+from pipelines.rendering.performances import performance_of
+from pipelines.studies.robustness import by_instruments, changed, mp3_bytes, passages, without_music
+from tests.pipelines.rendering.test_rendered import DEBIAN_SOUNDFONT
+from tests.support.processes import command
+from tfamt.audio.reading import SAMPLE_RATE
+from tfamt.evaluation.metrics import score
+from tfamt.notes.label_files import read_labels
+from tfamt.notes.table import Notes
+from tfamt.transcription.transcriber import Transcriber
 
 TIME = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE
 TONE = (0.25 * np.sin(2 * np.pi * 440 * TIME)).astype(np.float32)
@@ -126,7 +126,7 @@ def test_the_command_scores_what_the_model_hears(root: Path, tmp_path: Path) -> 
     rooms.mkdir()
     soundfile.write(rooms / "none.flac", np.eye(1, 100)[0], SAMPLE_RATE)
     call = [
-        "pipelines.commands.benchmark",
+        "benchmarks.command",
         "conditions",
         "--minutes=0.1",
         f"--room_responses={rooms}",

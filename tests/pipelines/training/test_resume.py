@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.processes import start
-from tests.test_windows import write_prepared
-from tfamt.notes import Notes
+from tests.pipelines.input.test_training_windows import write_prepared
+from tests.support.processes import start
+from tfamt.notes.table import Notes
 
 STEPS = 40
 FLAGS = [

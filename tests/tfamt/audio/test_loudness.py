@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.training_input import training_input
-from pipelines.windows import load_index
-from tests.test_windows import write_prepared
+from pipelines.input.batches import training_input
+from pipelines.preparation.index import load_index
+from tests.pipelines.input.test_training_windows import write_prepared
+from tfamt.audio.loudness import FORGOTTEN_DB, Leveller, gain_of, levelled, loudness
 from tfamt.config import Config, SpectrogramConfig, TrainingConfig, replace
-from tfamt.layers.scaling import LoudnessScaling
-from tfamt.level import FORGOTTEN_DB, Leveller, gain_of, levelled, loudness
-from tfamt.notes import Notes
+from tfamt.export.serving_module import levelled as levelled_graph
+from tfamt.network.layers.loudness_scaling import LoudnessScaling
+from tfamt.notes.table import Notes
 from tfamt.presets import preset
-from tfamt.serving_graph import levelled as levelled_graph
-from tfamt.windows import window_cutter
+from tfamt.transcription.windows import window_cutter
 
 LEVELLED = SpectrogramConfig(kind="cqt", bins=176, low_hz=27.5, scaling="loudness")
 
@@ -57,7 +57,7 @@ def test_recordings_of_any_level_are_cut_into_the_same_windows() -> None:
 
     def windows(waveform: np.ndarray) -> list[np.ndarray]:
         cutter = window_cutter(config)
-        cuts = [*cutter.push(waveform), *(cut for rest in cutter.rest() for cut in rest)]
+        cuts = [*cutter.push(waveform), *(cut for rest in cutter.flush() for cut in rest)]
         return [cut.waveform for cut in cuts]
 
     for window, softer in zip(windows(sound), windows(sound * 0.125), strict=True):

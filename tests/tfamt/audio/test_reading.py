@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from tests.conftest import ROOT
-from tfamt import audio
+from tfamt.audio import reading as audio
 from tfamt.errors import InputError
 
 LOSSLESS = {  # largest error of the coding, of samples in -1..1
@@ -212,7 +212,7 @@ def test_files_are_closed(tmp_path: Path) -> None:
 def peak_memory(path: Path) -> float:
     """MB of a process that reads a file in blocks (and does not need TensorFlow for it)."""
     code = (
-        "import sys; from pipelines.measuring import peak_megabytes; from tfamt import audio\n"
+        "import sys; from benchmarks.measuring import peak_megabytes; from tfamt import audio\n"
         "count = sum(len(block) for block in audio.read_blocks(sys.argv[1]))\n"
         "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
         "print(count, peak_megabytes())"

@@ -14,9 +14,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzzing import CASES, bounded, damaged
-from tfamt.audio import Audio, read_blocks
-from tfamt.audio_stream import open_stream
+from tests.support.fuzzing import CASES, bounded, damaged
+from tfamt.audio.reading import Audio, read_blocks
+from tfamt.audio.stream import open_stream
 from tfamt.errors import InputError
 
 KINDS = (

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tfamt.audio import read_native
-from tfamt.audio_stream import open_stream
+from tfamt.audio.reading import read_native
+from tfamt.audio.stream import open_stream
 from tfamt.errors import InputError
 
 NOISE = np.random.default_rng(5).normal(0, 0.1, (30_001, 2))

@@ -16,10 +16,10 @@ import pytest
 import soundfile
 
 import tfamt
-from tests.processes import command
+from tests.support.processes import command
 from tfamt.config import replace
-from tfamt.labels import read_labels
-from tfamt.weights import load_weights, save_weights, shipped_weights
+from tfamt.network.weights import load_weights, save_weights, shipped_weights
+from tfamt.notes.label_files import read_labels
 
 RATE = 16000
 

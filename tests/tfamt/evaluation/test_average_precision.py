@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfamt.average_precision import PrecisionCounts
+from tfamt.evaluation.average_precision import PrecisionCounts
 
 
 def by_sorting(reference: np.ndarray, probability: np.ndarray) -> float:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfamt.comparison import System, bootstrap_interval, common_pieces, compare
 from tfamt.errors import InputError
-from tfamt.report import Evaluation, Piece
+from tfamt.evaluation.comparison import System, bootstrap_interval, common_pieces, compare
+from tfamt.evaluation.results import Evaluation, Piece
 
 
 def evaluation(*figures: float) -> Evaluation:

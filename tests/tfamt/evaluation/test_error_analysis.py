@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfamt.note_errors import KINDS, add_counts, count_errors
-from tfamt.notes import Notes
+from tfamt.evaluation.error_analysis import KINDS, add_counts, count_errors
+from tfamt.notes.table import Notes
 
 
 def notes(*rows: tuple[float, float, int]) -> Notes:

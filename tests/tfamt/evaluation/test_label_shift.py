@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfamt.label_shift import measure_label_shift, shifted_scores
-from tfamt.notes import Notes
+from tfamt.evaluation.label_shift import measure_label_shift, shifted_scores
+from tfamt.notes.table import Notes
 
 
 def piece(seed: int = 0, count: int = 200) -> Notes:

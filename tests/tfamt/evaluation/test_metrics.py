@@ -10,8 +10,15 @@ import mir_eval
 import numpy as np
 import pytest
 
-from tfamt.evaluation import FrameCounts, f1, frame_counts, precision_recall_f1, score, summarise
-from tfamt.notes import Notes
+from tfamt.evaluation.metrics import (
+    FrameCounts,
+    f1,
+    frame_counts,
+    precision_recall_f1,
+    score,
+    summarise,
+)
+from tfamt.notes.table import Notes
 
 NAMES = [
     f"{kind}_{figure}"
@@ -117,7 +124,11 @@ def test_equals_mir_eval_called_by_hand() -> None:
 
 def test_equals_what_mir_eval_publishes_with_its_source() -> None:
     fixture = json.loads(
-        Path(__file__).with_name("data").joinpath("mir_eval_transcription.json").read_text()
+        Path(__file__)
+        .parents[2]
+        .joinpath("data")
+        .joinpath("mir_eval_transcription.json")
+        .read_text()
     )
 
     def notes(rows: list[list[float]]) -> Notes:

@@ -9,18 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_evaluate_command import HEARD, REFERENCE
+from tests.pipelines.commands.test_evaluate import HEARD, REFERENCE
 from tfamt.errors import InputError
-from tfamt.evaluation import score
-from tfamt.report import (
-    Evaluation,
-    Piece,
-    format_csv,
-    format_markdown,
-    format_text,
-    read_evaluation,
-)
-from tfamt.report_pictures import EXTRA, HIT, MISSED, SILENT, overlay
+from tfamt.evaluation.metrics import score
+from tfamt.evaluation.report import format_csv, format_markdown, format_text
+from tfamt.evaluation.results import Evaluation, Piece, read_evaluation
+from tfamt.plots.report_figures import EXTRA, HIT, MISSED, SILENT, overlay
 
 
 def evaluation() -> Evaluation:

@@ -18,17 +18,19 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from tests.processes import command
-from tfamt.audio import read
+from tests.support.processes import command
+from tfamt.audio.loudness import levelled
+from tfamt.audio.reading import read
 from tfamt.config import Config, replace
 from tfamt.errors import InputError
-from tfamt.export import Exported, check_parity, export_saved_model, load_signatures
-from tfamt.export_files import export_onnx
-from tfamt.level import levelled
-from tfamt.model import build_frontend, build_model
+from tfamt.export.onnx import export_onnx
+from tfamt.export.saved_model import Exported, check_parity, export_saved_model, load_signatures
+from tfamt.export.serving_module import resample
+from tfamt.network.frontend import build_frontend
+from tfamt.network.model import build_model
+from tfamt.network.trained_models import load_model, load_transcriber
+from tfamt.network.weights import named_weights, save_weights, shipped_weights
 from tfamt.presets import preset
-from tfamt.serving_graph import resample
-from tfamt.weights import load_model, load_transcriber, named_weights, save_weights, shipped_weights
 
 TENSORFLOW = Path(tf.__file__).parent
 

@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 
 from tfamt.config import HEADS, Config, replace
-from tfamt.folding import fold_batch_norm
-from tfamt.layers.normalization import BatchNormalization
-from tfamt.model import build_model
+from tfamt.network.fold_batch_norm import fold_batch_norm
+from tfamt.network.layers.batch_normalization import BatchNormalization
+from tfamt.network.model import build_model
 from tfamt.presets import preset
 
 

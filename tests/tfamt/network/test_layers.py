@@ -8,15 +8,19 @@ import pytest
 import tensorflow as tf
 
 from tfamt.config import SpectrogramConfig
-from tfamt.layers.cqt import ConstantQ
-from tfamt.layers.dilation import DilatedConv, dilated_residual
-from tfamt.layers.lstm import BidirectionalLSTM
-from tfamt.layers.mel import MelSpectrogram, mel_filters, mel_positions
-from tfamt.layers.normalization import BatchNormalization
-from tfamt.layers.refinement import KeyNeighbours
-from tfamt.layers.scaling import LoudnessScaling, MinMaxScaling
-from tfamt.layers.unet import CropLike, PadFrames, UpsampleLike
-from tfamt.model import build_frontend
+from tfamt.network.blocks import dilated_residual
+from tfamt.network.frontend import build_frontend
+from tfamt.network.layers.batch_normalization import BatchNormalization
+from tfamt.network.layers.bidirectional_lstm import BidirectionalLSTM
+from tfamt.network.layers.constant_q import ConstantQ
+from tfamt.network.layers.crop_like import CropLike
+from tfamt.network.layers.dilated_conv import DilatedConv
+from tfamt.network.layers.key_neighbours import KeyNeighbours
+from tfamt.network.layers.loudness_scaling import LoudnessScaling
+from tfamt.network.layers.mel_spectrogram import MelSpectrogram, mel_filters, mel_positions
+from tfamt.network.layers.min_max_scaling import MinMaxScaling
+from tfamt.network.layers.pad_frames import PadFrames
+from tfamt.network.layers.upsample_like import UpsampleLike
 
 RATE = 16000
 

@@ -8,9 +8,9 @@ import pytest
 
 from tfamt.config import Config, replace
 from tfamt.errors import InputError
-from tfamt.factorization import factorized
-from tfamt.layers.normalization import BatchNormalization
-from tfamt.model import build_transcriber
+from tfamt.network.layers.batch_normalization import BatchNormalization
+from tfamt.network.low_rank import factorized
+from tfamt.network.model import build_transcriber
 
 WHOLE = replace(
     Config(), "model", channels=(4, 8), feature_maps=1, context_units=6, reconstruction=False

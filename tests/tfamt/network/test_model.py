@@ -9,14 +9,10 @@ import keras
 import numpy as np
 import pytest
 
-from tests.authors_network import load_weights
+from tests.support.authors_network import load_weights
 from tfamt.config import Config, ModelConfig
-from tfamt.model import (
-    FEATURE_MAP,
-    build_frontend,
-    build_model,
-    spectrogram_layer,
-)
+from tfamt.network.frontend import build_frontend, spectrogram_layer
+from tfamt.network.model import FEATURE_MAP, build_model
 from tfamt.presets import preset
 
 KINDS = ("mel", "cqt")

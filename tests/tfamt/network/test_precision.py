@@ -10,14 +10,14 @@ import keras
 import numpy as np
 import pytest
 
-from tests.processes import command
-from tests.test_resume import FLAGS, data
-from tfamt import precision
+from tests.pipelines.training.test_resume import FLAGS, data
+from tests.support.processes import command
 from tfamt.errors import InputError
-from tfamt.evaluation import score
+from tfamt.evaluation.metrics import score
+from tfamt.network import precision
+from tfamt.network.weights import load_weights
 from tfamt.presets import preset
-from tfamt.transcription import Frames, Transcriber
-from tfamt.weights import load_weights
+from tfamt.transcription.transcriber import ModelOutput, Transcriber
 
 __all__ = ["data"]
 
@@ -102,7 +102,7 @@ def test_the_faster_precision_hears_the_same_music(root: Path) -> None:
         pytest.skip("this processor does not multiply bfloat16")
     rolls, notes = {}, {}
     for name in ("float32", "auto"):
-        heard: list[Frames] = []
+        heard: list[ModelOutput] = []
         notes[name] = Transcriber.load(precision=name).transcribe(
             root / "examples" / "prelude.ogg", listener=heard.append
         )

@@ -6,16 +6,11 @@ import keras
 import numpy as np
 
 from tfamt.config import HEADS, Config, replace
-from tfamt.layers.refinement import (
-    PARTIAL_GAIN,
-    KeyNeighbours,
-    grow_refinement,
-    partial_levels,
-    refined,
-)
-from tfamt.model import build_model
+from tfamt.network.layers.key_neighbours import KeyNeighbours
+from tfamt.network.model import build_model
+from tfamt.network.refinement import PARTIAL_GAIN, grow_refinement, partial_levels, refined
+from tfamt.network.weights import named_weights
 from tfamt.presets import preset
-from tfamt.weights import named_weights
 
 
 def test_a_key_sees_its_neighbours_and_the_mean() -> None:

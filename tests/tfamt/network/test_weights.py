@@ -10,17 +10,10 @@ import pytest
 
 from tfamt.config import replace
 from tfamt.errors import InputError
-from tfamt.model import build_model
+from tfamt.network.model import build_model
+from tfamt.network.trained_models import assign_weights, load_model, load_transcriber
+from tfamt.network.weights import average_weights, load_weights, named_weights, save_weights
 from tfamt.presets import preset
-from tfamt.weights import (
-    assign_weights,
-    average_weights,
-    load_model,
-    load_transcriber,
-    load_weights,
-    named_weights,
-    save_weights,
-)
 
 TINY = preset("tiny")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tfamt.errors import InputError
-from tfamt.labels import labels_have_velocity, parse_labels, read_labels
-from tfamt.midi import write_midi
-from tfamt.notes import Notes
+from tfamt.notes.label_files import labels_have_velocity, parse_labels, read_labels
+from tfamt.notes.midi import write_midi
+from tfamt.notes.table import Notes
 
 MAPS = "OnsetTime\tOffsetTime\tMidiPitch\r\n0.5\t1.25\t60\r\n0.25\t1.0\t64 \t\r\n\r\n  \r\n"
 MUSICNET = (

@@ -11,8 +11,8 @@ import pretty_midi
 import pytest
 
 from tfamt.errors import InputError
-from tfamt.midi import MAX_TICKS, RESOLUTIONS, parse_midi, read_midi, write_midi
-from tfamt.notes import Notes
+from tfamt.notes.midi import MAX_TICKS, RESOLUTIONS, parse_midi, read_midi, write_midi
+from tfamt.notes.table import Notes
 
 
 def midi_file(path: Path, *tracks: list[tuple[int, mido.Message]]) -> Path:

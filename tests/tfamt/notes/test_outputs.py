@@ -15,11 +15,11 @@ import soundfile
 from numpy.typing import NDArray
 
 from tfamt.errors import InputError
-from tfamt.labels import read_labels
-from tfamt.notes import Notes
-from tfamt.outputs import Provenance, write_csv, write_json, write_png, write_wav
-from tfamt.outputs.picture import _clock, _ticks, pool
-from tfamt.outputs.sound import SAMPLE_RATE, _partial, synthesise
+from tfamt.notes.label_files import read_labels
+from tfamt.notes.sonify import SAMPLE_RATE, _partial, synthesise, write_wav
+from tfamt.notes.table import Notes
+from tfamt.notes.tables import Provenance, write_csv, write_json
+from tfamt.plots.transcription_figure import _clock, _ticks, pool, write_png
 
 NOTES = Notes.from_rows([(0.5, 1.25, 60, 100), (1.0 / 3, 2.0, 21, 1)])
 PROVENANCE = Provenance(
@@ -260,9 +260,9 @@ def test_three_hours_of_sound_in_bounded_memory(tmp_path: Path) -> None:
     """A child process plays 3 h, whose samples alone are 950 MB as floats."""
     program = """
 import numpy as np
-from pipelines.measuring import peak_megabytes
-from tfamt.notes import Notes
-from tfamt.outputs.sound import synthesise
+from benchmarks.measuring import peak_megabytes
+from tfamt.notes.table import Notes
+from tfamt.notes.sonify import synthesise
 onset = np.arange(0, 10800, 4.0)
 total = sum(map(len, synthesise(Notes(onset, onset + 0.5, 60 + np.arange(2700) % 12))))
 print(total, peak_megabytes())
@@ -272,7 +272,7 @@ print(total, peak_megabytes())
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[3],
     )
     total, megabytes = done.stdout.split()
     assert int(total) == 10_796 * SAMPLE_RATE + 11_025 + 3_308  # the damper's 3307.5 rounded

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipelines.input.roll_graph import notes_to_rolls_graph
 from tfamt.frames import FrameGrid
-from tfamt.notes import NUM_PITCHES, Notes
-from tfamt.pianoroll import Rolls, notes_to_rolls, notes_to_rolls_graph
+from tfamt.notes.piano_roll import Rolls, notes_to_rolls
+from tfamt.notes.table import NUM_PITCHES, Notes
 
 GRID = FrameGrid(sample_rate=100, hop=10)  # 10 frames per second
 A0, C4 = 0, 39

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfamt.errors import InputError
-from tfamt.notes import Notes, Row, extend_by_sustain, in_piano_range
+from tfamt.notes.table import Notes, Row, extend_by_sustain, in_piano_range
 
 
 def extended(

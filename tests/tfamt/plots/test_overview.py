@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfamt.outputs import Overview
-from tfamt.outputs.overview import MAX_COLUMNS
+from tfamt.plots.overview import MAX_COLUMNS, Overview
 
 
 @pytest.mark.parametrize(

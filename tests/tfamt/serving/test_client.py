@@ -15,15 +15,15 @@ pytest.importorskip("tensorflow_serving", reason="needs tensorflow-serving-api")
 
 import tensorflow as tf
 
-from tests.processes import command
-from tests.serving_double import Model, grpc_server, raw_server, rest_server
+from tests.support.processes import command
+from tests.support.serving_double import Model, grpc_server, raw_server, rest_server
 from tfamt.config import Config
 from tfamt.errors import InputError
-from tfamt.labels import read_labels
-from tfamt.notes import Notes
-from tfamt.serving_client import connect, remote_transcriber
-from tfamt.transcription import Transcriber
-from tfamt.weights import load_weights, shipped_weights
+from tfamt.network.weights import load_weights, shipped_weights
+from tfamt.notes.label_files import read_labels
+from tfamt.notes.table import Notes
+from tfamt.serving.client import connect, remote_transcriber
+from tfamt.transcription.transcriber import Transcriber
 
 SERVERS = {"grpc": grpc_server, "http": rest_server}
 
@@ -106,7 +106,7 @@ def test_the_command_says_what_is_wrong_in_one_line(root: Path, tmp_path: Path) 
 def test_a_server_that_is_not_ready_is_asked_again(
     address: str, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfamt.serving_client.FIRST_WAIT", 0.01)
+    monkeypatch.setattr("tfamt.serving.client.FIRST_WAIT", 0.01)
     model.failures, model.requests = 2, 0
     connect(address)
     assert model.requests == 3
@@ -207,7 +207,7 @@ class Altered:
 
 
 def test_rolls_of_another_model_are_noticed() -> None:
-    from tfamt.serving_client import ServingClient
+    from tfamt.serving.client import ServingClient
 
     config, _ = load_weights(shipped_weights())
     window = np.zeros((1, 5120), np.float32)

@@ -20,12 +20,13 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from tests.fuzzing import CASES, bounded, damaged
+from tests.support.fuzzing import CASES, bounded, damaged
 from tfamt.errors import InputError
-from tfamt.export import load_signatures
+from tfamt.export.saved_model import load_signatures
 from tfamt.presets import preset
-from tfamt.serving_client import MAX_WINDOW_SAMPLES, Answer, ServingClient
-from tfamt.serving_protocols import parse_json, parse_tensor
+from tfamt.serving.answers import Answer
+from tfamt.serving.channels import parse_json, parse_tensor
+from tfamt.serving.client import MAX_WINDOW_SAMPLES, ServingClient
 
 ANSWERS = {"pianoroll": Answer((1, 2, 3)), "text": Answer((1,), text=True)}
 GOOD = {"outputs": {"pianoroll": [[[0.0, 0.5, 1.0], [0.25, 0.5, 1e-9]]], "text": ["{}"]}}
@@ -203,7 +204,7 @@ def damaged_folders(folder: Path) -> None:
 @pytest.mark.fuzz
 def test_damaged_saved_models(tmp_path: Path, root: Path) -> None:
     folder = tmp_path / "small"
-    code = f"{MAKE_SMALL}\nfrom pathlib import Path\nfrom tests.test_serving_hostile import damaged_folders\n"
+    code = f"{MAKE_SMALL}\nfrom pathlib import Path\nfrom tests.tfamt.serving.test_hostile_servers import damaged_folders\n"
     code += "damaged_folders(Path(sys.argv[1]))"
     # In a process of its own: TensorFlow may end the process where it finds what it holds for impossible.
     done = subprocess.run(

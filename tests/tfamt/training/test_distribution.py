@@ -19,18 +19,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.measuring import in_fresh_process
-from pipelines.window_plan import training_plan
-from pipelines.windows import load_index, totals_of, training_batches
-from tests.processes import ROOT, command, start
-from tests.test_training import TINY, _trainer
-from tests.test_windows import GRID, write_prepared
+from benchmarks.measuring import in_fresh_process
+from pipelines.input.training_windows import training_batches
+from pipelines.input.window_plan import training_plan
+from pipelines.preparation.index import load_index, totals_of
+from tests.pipelines.input.test_training_windows import GRID, write_prepared
+from tests.support.processes import ROOT, command, start
+from tests.tfamt.training.test_trainer import TINY, _trainer
 from tfamt.config import Config, TrainingConfig, replace
-from tfamt.distribution import Share, check_batch_size, choose_strategy, share_of
 from tfamt.errors import InputError
-from tfamt.notes import Notes
-from tfamt.training import Trainer
-from tfamt.weights import load_weights, named_weights
+from tfamt.network.weights import load_weights, named_weights
+from tfamt.notes.table import Notes
+from tfamt.training.distribution import Share, check_batch_size, choose_strategy, share_of
+from tfamt.training.trainer import Trainer
 
 STEPS = 10
 HEADS = ("pianoroll", "onset", "velocity")

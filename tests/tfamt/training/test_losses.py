@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfamt.config import LossConfig
-from tfamt.losses import binary_cross_entropy, loss_terms, total_loss
+from tfamt.training.losses import binary_cross_entropy, loss_terms, total_loss
 
 
 def _one(values: list[float]) -> tf.Tensor:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfamt.optimizer import FusedAdam
+from tfamt.training.optimizer import FusedAdam
 
 
 def gradients(step: int) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ import termios
 from pathlib import Path
 
 RUN = """
-from pipelines.progress import Progress
+from tfamt.training.progress import Progress
 progress = Progress(5, 1)
 for step in progress.count(range(2, 6)):
     if step in (3, 5):

@@ -9,7 +9,7 @@ import pytest
 from tfamt.config import Config, replace
 from tfamt.errors import InputError
 from tfamt.presets import preset
-from tfamt.run_folder import MetricsLog, settle_config, settle_settings
+from tfamt.training.run_folder import MetricsLog, check_or_write_config, check_or_write_settings
 
 
 def test_metrics_forget_what_comes_again(tmp_path: Path) -> None:
@@ -28,18 +28,18 @@ def test_metrics_forget_what_comes_again(tmp_path: Path) -> None:
 
 def test_another_network_is_refused_other_changes_are_told(tmp_path: Path) -> None:
     config = preset("tiny")
-    assert settle_config(tmp_path, config) == []
+    assert check_or_write_config(tmp_path, config) == []
     slower = replace(config, "training", learning_rate=1e-4)
-    assert settle_config(tmp_path, slower, keep=False) == [
+    assert check_or_write_config(tmp_path, slower, write=False) == [
         "training.learning_rate was 0.005, is 0.0001"
     ]
     assert Config.from_json((tmp_path / "config.json").read_text()) == config
     with pytest.raises(InputError, match=r"spectrogram.bins was 229, is 128"):
-        settle_config(tmp_path, replace(config, "spectrogram", bins=128))
-    assert settle_settings(tmp_path, {"data": {"a": "1"}, "noise": 0.0}) == []
-    assert settle_settings(tmp_path, {"data": {"b": "1"}, "noise": 0.0}) == [
+        check_or_write_config(tmp_path, replace(config, "spectrogram", bins=128))
+    assert check_or_write_settings(tmp_path, {"data": {"a": "1"}, "noise": 0.0}) == []
+    assert check_or_write_settings(tmp_path, {"data": {"b": "1"}, "noise": 0.0}) == [
         "data.a was 1, is None", "data.b was None, is 1",
     ]  # fmt: skip
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(InputError, match="Delete it if it is damaged"):
-        settle_settings(tmp_path, {})
+        check_or_write_settings(tmp_path, {})

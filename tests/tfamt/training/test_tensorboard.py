@@ -15,12 +15,19 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from tfamt.config import replace
-from tfamt.decoding import decode
 from tfamt.frames import FrameGrid
-from tfamt.model import FEATURE_MAP, build_model
-from tfamt.notes import Notes
+from tfamt.network.model import FEATURE_MAP, build_model
+from tfamt.notes.table import Notes
 from tfamt.presets import preset
-from tfamt.tensorboard import feature_maps, picture, profiled, sound, write_config, write_excerpt
+from tfamt.training.tensorboard import (
+    feature_maps,
+    picture,
+    profiled,
+    sound,
+    write_config,
+    write_excerpt,
+)
+from tfamt.transcription.note_decoder import decode
 
 SMALL = replace(
     preset("tiny"),

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.training_input import training_input
-from pipelines.windows import load_index
-from tests.test_windows import _recording, write_prepared
+from pipelines.input.batches import training_input
+from pipelines.preparation.index import load_index
+from tests.pipelines.input.test_training_windows import _recording, write_prepared
 from tfamt.config import Config, TrainingConfig, replace
 from tfamt.errors import InputError
+from tfamt.network.weights import load_weights, named_weights
 from tfamt.presets import preset
-from tfamt.schedules import Schedule
-from tfamt.training import Trainer
-from tfamt.weights import load_weights, named_weights
+from tfamt.training.schedules import Schedule
+from tfamt.training.trainer import Trainer
 
 # As small as a model of both halves can be: what is tested does not depend on its size, the time to build it does.
 SMALL = replace(

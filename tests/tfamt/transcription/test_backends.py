@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfamt.backends import keras_backend
-from tfamt.model import build_model
+from tfamt.network.model import build_model
 from tfamt.presets import preset
+from tfamt.transcription.backends import keras_backend
 
 
 def test_in_training_a_backend_follows_the_weights() -> None:

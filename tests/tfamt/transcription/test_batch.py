@@ -15,10 +15,10 @@ import pytest
 import soundfile
 
 import tfamt
-from tests.test_transcribe_command import noise, run, write
-from tfamt.audio import read_blocks
-from tfamt.batch import find, plan
-from tfamt.notes import Notes
+from tests.tfamt.commands.test_transcribe import noise, run, write
+from tfamt.audio.reading import read_blocks
+from tfamt.notes.table import Notes
+from tfamt.transcription.jobs import find, plan
 
 
 def names(folder: Path) -> list[str]:
@@ -61,7 +61,7 @@ def test_names_stand_for_files_folders_and_patterns(takes: Path) -> None:
 def test_results_of_a_folder_keep_its_shape(takes: Path) -> None:
     found, _ = find([str(takes)])
     jobs, problems = plan(found, {"mid": ".mid"}, "/out")
-    assert [str(job.targets["mid"]) for job in jobs] == [
+    assert [str(job.outputs["mid"]) for job in jobs] == [
         "/out/1.mid",
         "/out/b/1.mid",
         "/out/take[1].mid",

@@ -12,8 +12,8 @@ import pytest
 # Eight threads at a time, each with memory of its own, and what glibc then says of its heaps.
 THREADS = """
 import ctypes, sys, threading
-from tfamt.heaps import share_heaps
-if sys.argv[1] == "shared": share_heaps()
+from tfamt.transcription.resources import limit_arenas
+if sys.argv[1] == "shared": limit_arenas()
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
 libc.fdopen.restype, libc.malloc_info.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]

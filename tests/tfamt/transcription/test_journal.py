@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tfamt.errors import InputError
-from tfamt.manifest import Manifest
+from tfamt.transcription.journal import Manifest
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tfamt.config import DecodingConfig
-from tfamt.decoding import NoteDecoder, decode, peak_offset
 from tfamt.frames import FrameGrid
-from tfamt.notes import NUM_PITCHES, Notes
-from tfamt.pianoroll import notes_to_rolls
+from tfamt.notes.piano_roll import notes_to_rolls
+from tfamt.notes.table import NUM_PITCHES, Notes
+from tfamt.transcription.note_decoder import NoteDecoder, decode, peak_offset
 
 GRID = FrameGrid(sample_rate=100, hop=10)  # 10 frames per second
 A0, C4 = 0, 39

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from tfamt.config import Config, DecodingConfig, ModelConfig
-from tfamt.decoding import NoteDecoder, decode
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
-from tfamt.notes import NUM_PITCHES, Notes
-from tfamt.offsets import expected_score_offsets, frames_until_faded, release_probabilities
-from tfamt.pianoroll import notes_to_rolls
+from tfamt.notes.piano_roll import notes_to_rolls
+from tfamt.notes.table import NUM_PITCHES, Notes
+from tfamt.transcription.note_decoder import NoteDecoder, decode
+from tfamt.transcription.offsets import (
+    expected_score_offsets,
+    frames_until_faded,
+    release_probabilities,
+)
 
 GRID = FrameGrid(16000, 512)
 FRAME = 0.032

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tfamt.overlap import ahead, closing
+from tfamt.transcription.prefetch import closing, prefetch
 
 
 def stages() -> int:
@@ -16,7 +16,7 @@ def stages() -> int:
 
 
 def test_the_same_items_in_order_through_several_stages() -> None:
-    squares = ahead((number**2 for number in ahead(range(100), 3)), 2)
+    squares = prefetch((number**2 for number in prefetch(range(100), 3)), 2)
     assert list(squares) == [number**2 for number in range(100)]
     assert stages() == 0
 
@@ -29,7 +29,7 @@ def test_the_producer_is_never_further_ahead_than_told() -> None:
             made.append(number)
             yield number
 
-    for number in ahead(numbers(), 3):
+    for number in prefetch(numbers(), 3):
         time.sleep(0.002)
         # Those taken, the one in hand, and what there is room for.
         assert len(made) <= number + 3
@@ -44,7 +44,7 @@ def test_it_works_while_the_taker_works() -> None:
         meeting.wait()
         yield 1
 
-    items = ahead(numbers())
+    items = prefetch(numbers())
     assert next(items) == 0
     # In one thread, neither would get past this.
     meeting.wait()
@@ -67,7 +67,7 @@ def test_an_error_in_any_stage_ends_all_and_reaches_the_caller(failing: int) -> 
 
     chain: Iterator[int] = iter(range(1000))
     for number in range(3):
-        chain = ahead(stage(number, chain))
+        chain = prefetch(stage(number, chain))
     seen = []
     with pytest.raises(OverflowError, match=f"stage {failing}"):
         for item in chain:
@@ -91,7 +91,7 @@ def test_a_taker_that_stops_ends_all() -> None:
         for _ in items:
             raise KeyboardInterrupt
 
-    items = ahead(ahead(endless()))
+    items = prefetch(prefetch(endless()))
     with pytest.raises(KeyboardInterrupt):
         fail()
     items.close()

@@ -9,7 +9,7 @@ import sys
 CODE = """
 import os
 import tensorflow as tf
-from tfamt.backends import share_cores
+from tfamt.transcription.backends import share_cores
 
 os.cpu_count = lambda: 16
 threads = tf.config.threading.get_intra_op_parallelism_threads

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 
 import tfamt
-from tfamt.audio import resample
+from tfamt.audio.loudness import loudness
+from tfamt.audio.reading import resample
 from tfamt.errors import InputError
-from tfamt.level import loudness
-from tfamt.notes import Notes
-from tfamt.streaming import StreamingTranscriber
-from tfamt.transcription import Transcriber
+from tfamt.notes.table import Notes
+from tfamt.transcription.streaming import StreamingTranscriber
+from tfamt.transcription.transcriber import Transcriber
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tfamt.backends import Backend, keras_backend
 from tfamt.config import (
     Config,
     DecodingConfig,
@@ -18,8 +17,9 @@ from tfamt.config import (
     ModelConfig,
     replace,
 )
-from tfamt.model import build_model
-from tfamt.transcription import Frames, Transcriber
+from tfamt.network.model import build_model
+from tfamt.transcription.backends import Backend, keras_backend
+from tfamt.transcription.transcriber import ModelOutput, Transcriber
 
 
 def _blocks(waveform: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -52,8 +52,8 @@ def _model() -> tuple[Config, Backend]:
     return config, keras_backend(config, model.get_layer("transcriber"))
 
 
-def _transcriber(batch: int = 1, at_once: int = 1) -> Transcriber:
-    return Transcriber(*_model(), batch=batch, at_once=at_once)
+def _transcriber(batch: int = 1, concurrent_windows: int = 1) -> Transcriber:
+    return Transcriber(*_model(), batch=batch, concurrent_windows=concurrent_windows)
 
 
 def _noise(seconds: float, rate: int = 16000) -> np.ndarray:
@@ -65,8 +65,8 @@ def test_notes_do_not_depend_on_blocks_or_batches() -> None:
     whole = _transcriber().transcribe(waveform, sample_rate=16000)
     assert len(whole) > 50
     # 14 windows: three does not divide them.
-    for batch, at_once in ((1, 1), (1, 4), (3, 1), (8, 2)):
-        transcriber = _transcriber(batch, at_once)
+    for batch, concurrent_windows in ((1, 1), (1, 4), (3, 1), (8, 2)):
+        transcriber = _transcriber(batch, concurrent_windows)
         for size in (333, 10**6):
             # Bit by bit.
             assert transcriber.transcribe_blocks(_blocks(waveform, size)) == whole
@@ -95,7 +95,9 @@ def test_windows_of_a_recording_are_heard_side_by_side() -> None:
         return backend(windows)
 
     waveform = _noise(240 * 0.032)
-    notes = Transcriber(config, network, at_once=3).transcribe(waveform, sample_rate=16000)
+    notes = Transcriber(config, network, concurrent_windows=3).transcribe(
+        waveform, sample_rate=16000
+    )
     assert calls == [1] * 5
     assert notes == _transcriber().transcribe(waveform, sample_rate=16000)
 
@@ -113,7 +115,7 @@ def _clicks(seconds: int, step: float) -> Iterator[np.ndarray]:
 
 
 def _click_listener(windows: np.ndarray) -> dict[str, np.ndarray]:
-    """A network that hears a unit sample as an onset, placed as `tfamt.pianoroll` places labels: a triangle."""
+    """A network that hears a unit sample as an onset, placed as `tfamt.notes.piano_roll` places labels: a triangle."""
     frames = windows.shape[1] // 512
     onset = np.zeros((len(windows), frames, 88), np.float32)
     for row, window in enumerate(windows):
@@ -153,19 +155,19 @@ def test_a_fault_anywhere_ends_everything_and_is_raised(where: str) -> None:
             raise _FaultError
         return _click_listener(windows)
 
-    def listener(frames: Frames) -> None:
+    def listener(output: ModelOutput) -> None:
         if where == "listener":
             raise _FaultError
 
     before = threading.active_count()
-    transcriber = Transcriber(_transcriber().config, network, at_once=2)
+    transcriber = Transcriber(_transcriber().config, network, concurrent_windows=2)
     with pytest.raises(_FaultError):
         transcriber.transcribe_blocks(blocks(), listener=listener)
     assert threading.active_count() == before
 
 
 def test_listeners_hear_every_frame_once() -> None:
-    heard: list[Frames] = []
+    heard: list[ModelOutput] = []
     waveform = np.random.default_rng(2).normal(0, 0.1, 16000 * 5 + 1).astype(np.float32)
     _transcriber().transcribe(waveform, sample_rate=16000, listener=heard.append)
     assert sum(len(frames.spectrogram) for frames in heard) == 157  # ceil(80001 / 512)
@@ -184,10 +186,10 @@ def test_silence_has_no_notes(root) -> None:
 def test_a_recording_too_long_to_be_kept_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     transcriber = _transcriber()
     levelled = replace(transcriber.config, "spectrogram", scaling="loudness")
-    transcriber = Transcriber(levelled, transcriber._infer)
+    transcriber = Transcriber(levelled, transcriber._backend)
     waveform = _noise(50)
     kept = transcriber.transcribe(waveform, sample_rate=16000)
     assert len(kept) > 50
     # Of its three blocks one may be kept.
-    monkeypatch.setattr("tfamt.transcription._KEPT_BLOCKS", 1)
+    monkeypatch.setattr("tfamt.transcription.transcriber._KEPT_BLOCKS", 1)
     assert transcriber.transcribe(waveform, sample_rate=16000) == kept

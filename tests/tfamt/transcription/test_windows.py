@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from tfamt.frames import FrameGrid
-from tfamt.windows import Cut, WindowCutter
+from tfamt.transcription.windows import Window, WindowCutter
 
 GRID = FrameGrid(16000, 512)
 
 
-def cuts_of(waveform: np.ndarray, size: int, window: int, margin: int) -> Iterator[Cut]:
+def cuts_of(waveform: np.ndarray, size: int, window: int, margin: int) -> Iterator[Window]:
     cutter = WindowCutter(GRID, window, margin)
     for start in range(0, len(waveform), size):
         yield from cutter.push(waveform[start : start + size])
-    for cuts in cutter.rest():
+    for cuts in cutter.flush():
         yield from cuts
 
 

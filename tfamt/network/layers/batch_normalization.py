@@ -1,4 +1,4 @@
-"""Batch normalisation that is one operation on one device, and does not depend on the number of devices."""
+"""Normalise batches in one operation, with results that do not depend on the number of devices."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("tfamt")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' batch normalisation of images [batch, height, width, channels]; its weights, names and outputs.
+    """Normalise images [batch, height, width, channels] as Keras does, with the same weights, names and outputs.
 
-    In training on one replica it takes less than a third of the time of Keras' layer, which is a chain of elementwise
-    operations, each a pass through memory of its own; TensorFlow has one operation for it and one for its gradient.
-    On several replicas it takes the statistics of the whole global batch. Keras' own synchronisation takes the variance
-    as a difference of two large numbers, which costs half of its digits; here the mean is agreed on first, then the
-    mean square of what lies around it, as on one device. All replicas must have batches of the same shape.
+    In training on one replica, TensorFlow's fused operation takes less than a third of the time of Keras' layer, a chain
+    of elementwise operations. On several replicas the statistics are those of the global batch. Keras computes that
+    variance as a difference of two large numbers, which costs half of its digits; this layer reduces the mean first, then
+    the mean square of the deviations, as on one device. All replicas must have batches of the same shape.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
@@ -51,12 +50,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def _replicas() -> Any | None:
-    """The context of several replicas; None on a single one."""
+    """Return the context of several replicas; None on a single one."""
     context = tf.distribute.get_replica_context()
     return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
 def _mean_over_replicas(context: Any, values: tf.Tensor) -> tf.Tensor:
-    """Over all axes but the last, and over all replicas."""
+    """Return the mean over all axes but the last, and over all replicas."""
     own = tf.reduce_mean(values, axis=list(range(values.shape.rank - 1)))
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, own)

@@ -1,4 +1,4 @@
-"""Constant-Q magnitude spectrogram."""
+"""Compute constant-Q magnitude spectrograms."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfamt.layers.mel import pad_reflect
+from tfamt.network.layers.mel_spectrogram import pad_reflect
 
 
 @keras.saving.register_keras_serializable("tfamt")
 class ConstantQ(keras.layers.Layer):
-    """Waveform [batch, samples] -> constant-Q magnitudes [batch, 1 + samples // hop, bins].
+    """Compute constant-Q magnitudes: waveform [batch, samples] -> [batch, 1 + samples // hop, bins].
 
     Hann-windowed complex kernels of unit L1 norm, magnitudes scaled by the square root of the kernel's length
     (Brown & Puckette 1992, in the form of nnAudio's CQT1992v2, that Cheuk et al., ICPR 2020, use).
 
-    The kernels shrink by half from octave to octave, so each octave is a convolution of its own over blocks of
-    `hop` samples: about a twentieth of the arithmetic of one matrix that is as long as the lowest kernel.
+    The kernels shrink by half from octave to octave, so each octave is a convolution over blocks of `hop`
+    samples, with about a twentieth of the arithmetic of one matrix as long as the lowest kernel.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class ConstantQ(keras.layers.Layer):
         samples = (num_frames + width - 1) * self.hop
         # The last block may begin inside the padding and end beyond it; kernels are 0 there.
         tail = tf.maximum(start + samples - tf.shape(padded)[1], 0)
-        stretch = tf.pad(padded, [[0, 0], [0, tail]])[:, start : start + samples]
-        by_block = tf.reshape(stretch, [tf.shape(padded)[0], num_frames + width - 1, self.hop])
+        excerpt = tf.pad(padded, [[0, 0], [0, tail]])[:, start : start + samples]
+        by_block = tf.reshape(excerpt, [tf.shape(padded)[0], num_frames + width - 1, self.hop])
         real, imaginary = tf.split(
             tf.nn.conv1d(by_block, blocks, stride=1, padding="VALID"), 2, axis=-1
         )
@@ -89,7 +89,7 @@ def constant_q_kernels(
 
 
 def _blocked(kernels: list[NDArray[np.complex128]], hop: int) -> NDArray[np.float32]:
-    """Kernels with one centre as convolution weights [blocks, hop, 2 * len(kernels)], real parts first."""
+    """Return kernels with one centre as convolution weights [blocks, hop, 2 * len(kernels)], real parts first."""
     # An even number of blocks puts the centre, for every octave, on a block's border.
     width = -(-(len(kernels[0]) + 2) // (2 * hop)) * 2
     weights = np.zeros((width * hop, len(kernels)), np.complex128)

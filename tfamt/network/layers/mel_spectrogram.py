@@ -1,4 +1,4 @@
-"""Mel power spectrogram."""
+"""Compute Mel power spectrograms."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 @keras.saving.register_keras_serializable("tfamt")
 class MelSpectrogram(keras.layers.Layer):
-    """Waveform [batch, samples] -> Mel power spectrogram [batch, 1 + samples // hop, bins].
+    """Compute Mel power spectrograms: waveform [batch, samples] -> [batch, 1 + samples // hop, bins].
 
     Periodic Hann window, reflect padding so that frame t is centred on sample t * hop, power 2, Slaney's Mel scale
     with filters of unit area: the spectrogram of Cheuk et al. (ICPR 2020) as nnAudio computes it.
 
-    `fourier` is "fft", or "matrix" for runtimes that have no FFT: a product with the matrix of the transform, at many
-    times the arithmetic.
+    `fourier` is "fft", or "matrix" for runtimes without FFT: a product with the matrix of the transform, at many times
+    the arithmetic.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class MelSpectrogram(keras.layers.Layer):
 
 
 def pad_reflect(waveform: tf.Tensor, reach: int) -> tf.Tensor:
-    """[batch, samples] with `reach` samples mirrored at both ends.
+    """Mirror `reach` samples at both ends of [batch, samples].
 
-    What is too short to be mirrored is followed by silence first.
+    A waveform too short to be mirrored is first extended by silence.
     """
     missing = tf.maximum(reach + 1 - tf.shape(waveform)[1], 0)
     waveform = tf.pad(waveform, [[0, 0], [0, missing]])
@@ -68,9 +68,9 @@ def pad_reflect(waveform: tf.Tensor, reach: int) -> tf.Tensor:
 
 
 def windowed_fourier_matrices(window: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Hann window and discrete Fourier transform in one: cosines and sines, float32 [window, window // 2 + 1]."""
+    """Return Hann window and discrete Fourier transform as one product: cosines and sines, float32 [window, window // 2 + 1]."""
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(window) / window)
-    # The angle's whole turns are taken off while the numbers are still exact.
+    # Whole turns are removed while the numbers are still exact.
     turns = np.outer(np.arange(window), np.arange(window // 2 + 1)) % window / window
     waves = hann[:, None] * np.exp(2j * np.pi * turns)
     return waves.real.astype(np.float32), waves.imag.astype(np.float32)
@@ -79,7 +79,7 @@ def windowed_fourier_matrices(window: int) -> tuple[NDArray[np.float32], NDArray
 def mel_filters(
     sample_rate: int, window: int, bins: int, low_hz: float, high_hz: float
 ) -> NDArray[np.float32]:
-    """Triangular filters of unit area on Slaney's Mel scale (Auditory Toolbox): float32 [bins, window // 2 + 1]."""
+    """Return triangular filters of unit area on Slaney's Mel scale (Auditory Toolbox): float32 [bins, window // 2 + 1]."""
     edges = _mel_to_hz(_mel_edges(bins, low_hz, high_hz))
     lower, centre, upper = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     hz = np.arange(window // 2 + 1) * sample_rate / window
@@ -91,7 +91,7 @@ def mel_filters(
 def mel_positions(
     hz: NDArray[np.float64], bins: int, low_hz: float, high_hz: float
 ) -> NDArray[np.float64]:
-    """Where frequencies lie between the bins of `mel_filters`, whose centres are 0, 1, ... bins - 1."""
+    """Return the positions of frequencies between the bins of `mel_filters`, whose centres are 0, 1, ... bins - 1."""
     edges = _mel_edges(bins, low_hz, high_hz)
     positions: NDArray[np.float64] = (_hz_to_mel(hz) - edges[1]) / (edges[1] - edges[0])
     return positions

@@ -9,14 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfamt import audio
 from tfamt.errors import InputError
-from tfamt.targets import check_target
+from tfamt.utils.output_paths import check_output_path
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRecording:
     """A recording that was asked for.
 
     Attributes:
@@ -34,22 +35,22 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Job:
+class TranscriptionJob:
     """A recording of `duration` seconds, and its results by kind ("mid", "csv", "json", "png", "wav")."""
 
     recording: Path
     duration: float
-    targets: dict[str, Path]
+    outputs: dict[str, Path]
 
 
-def find(names: Iterable[str]) -> tuple[list[Found], list[InputError]]:
+def find(names: Iterable[str]) -> tuple[list[FoundRecording], list[InputError]]:
     """The recordings that names stand for: files, folders (all below them that look like audio), patterns (with **).
 
     Returns:
       Recordings in the order of the names, those of a folder or pattern sorted; and what was wrong with names that
       stand for none.
     """
-    found: list[Found] = []
+    found: list[FoundRecording] = []
     problems: list[InputError] = []
     for name in names:
         recordings = list(_find_one(name))
@@ -65,7 +66,7 @@ def find(names: Iterable[str]) -> tuple[list[Found], list[InputError]]:
     return found, problems
 
 
-def _find_one(name: str) -> Iterator[Found]:
+def _find_one(name: str) -> Iterator[FoundRecording]:
     path = Path(name)
     if not name:
         return
@@ -73,13 +74,13 @@ def _find_one(name: str) -> Iterator[Found]:
     if path.is_dir() and path.suffix.lower() not in SUFFIXES:
         for file in sorted(path.rglob("*")):
             if file.suffix.lower() in SUFFIXES and file.is_file():
-                yield Found(file, file.relative_to(path).with_suffix(""))
+                yield FoundRecording(file, file.relative_to(path).with_suffix(""))
     elif glob.has_magic(name) and not path.exists():
         for match in sorted(glob.glob(name, recursive=True)):
             if os.path.isfile(match):
-                yield Found(Path(match), Path(Path(match).stem))
+                yield FoundRecording(Path(match), Path(Path(match).stem))
     else:
-        yield Found(path, Path(path.stem))
+        yield FoundRecording(path, Path(path.stem))
 
 
 def read_list(path: str | os.PathLike[str]) -> list[str]:
@@ -100,14 +101,14 @@ def read_list(path: str | os.PathLike[str]) -> list[str]:
 
 
 def plan(
-    recordings: list[Found],
+    recordings: list[FoundRecording],
     endings: Mapping[str, str],
     output_dir: str | None,
     *,
     done: frozenset[Path] = frozenset(),
     replaceable: frozenset[str] = frozenset(),
     overwrite: bool = False,
-) -> tuple[list[Job], list[InputError]]:
+) -> tuple[list[TranscriptionJob], list[InputError]]:
     """Finds out where everything goes, and what cannot be done, before any work is done.
 
     Args:
@@ -118,16 +119,14 @@ def plan(
       replaceable: files (absolute paths) that may be replaced, whatever `overwrite` says.
       overwrite: whether existing files may be replaced.
     """
-    from tfamt.audio import probe
-
     stems = [found.stem(output_dir) for found in recordings]
     count = Counter(stems)
-    jobs: list[Job] = []
+    jobs: list[TranscriptionJob] = []
     problems: list[InputError] = []
     for found, stem in zip(recordings, stems, strict=True):
         if found.path in done:
             continue
-        targets = targets_of(stem, endings)
+        paths = output_paths(stem, endings)
         try:
             if count[stem] > 1:
                 raise InputError(
@@ -135,16 +134,16 @@ def plan(
                     path=found.path,
                     fix="Transcribe them in separate calls into different folders.",
                 )
-            duration = probe(found.path).duration
-            for target in targets.values():
-                check_target(target, overwrite=overwrite or os.path.abspath(target) in replaceable)
+            duration = audio.probe(found.path).duration
+            for path in paths.values():
+                check_output_path(path, overwrite=overwrite or os.path.abspath(path) in replaceable)
         except InputError as error:
             problems.append(error)
         else:
-            jobs.append(Job(found.path, duration, targets))
+            jobs.append(TranscriptionJob(found.path, duration, paths))
     return jobs, problems
 
 
-def targets_of(stem: Path, endings: Mapping[str, str]) -> dict[str, Path]:
+def output_paths(stem: Path, endings: Mapping[str, str]) -> dict[str, Path]:
     """The results' files by kind."""
     return {kind: stem.with_name(stem.name + ending) for kind, ending in endings.items()}

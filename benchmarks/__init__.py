@@ -1,0 +1,1 @@
+"""Measurements of speed, memory and accuracy; not part of the wheel."""

@@ -1,0 +1,1 @@
+"""One measurement a module: the parts of bin/benchmark."""

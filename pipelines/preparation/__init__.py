@@ -1,0 +1,5 @@
+"""Prepared data sets: shards of records with an index."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

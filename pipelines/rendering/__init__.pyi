@@ -1,0 +1,11 @@
+from . import rendered as rendered
+from .exercises import exercise as exercise
+from .exercises import sound_without_music as sound_without_music
+from .file_series import write_series as write_series
+from .fluidsynth import SAMPLE_RATE as SAMPLE_RATE
+from .fluidsynth import check_soundfont as check_soundfont
+from .fluidsynth import require_soundfont as require_soundfont
+from .performances import midi_bytes as midi_bytes
+from .performances import parse_performance as parse_performance
+from .simulated_rooms import write_room as write_room
+from .synthetic_pianos import write_piano as write_piano

@@ -1,0 +1,13 @@
+from .ablation_report import write_report as write_report
+from .ablation_study import AblationSettings as AblationSettings
+from .ablation_study import open_study as open_study
+from .ablation_study import run_ablation as run_ablation
+from .feature_maps import inspect_model as inspect_model
+from .feature_maps import write_maps as write_maps
+from .feature_maps import write_panels_png as write_panels_png
+from .robustness import Example as Example
+from .robustness import by_instruments as by_instruments
+from .robustness import changed as changed
+from .robustness import passages as passages
+from .robustness import play as play
+from .robustness import without_music as without_music

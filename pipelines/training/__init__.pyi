@@ -1,0 +1,5 @@
+from .restart import restart_if_worker_is_lost as restart_if_worker_is_lost
+from .run import TrainingResult as TrainingResult
+from .run import train as train
+from .settings import AugmentationSettings as AugmentationSettings
+from .settings import RunSettings as RunSettings

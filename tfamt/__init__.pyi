@@ -1,0 +1,12 @@
+from .batch.file_batch import transcribe_files as transcribe_files
+from .batch.options import FileResult as FileResult
+from .batch.options import ModelSource as ModelSource
+from .batch.options import OutputOptions as OutputOptions
+from .config import Config as Config
+from .network.model import build_model as build_model
+from .notes.table import Notes as Notes
+from .presets import preset as preset
+from .transcription.streaming import StreamingTranscriber as StreamingTranscriber
+from .transcription.transcriber import Transcriber as Transcriber
+from .transcription.transcriber import transcribe as transcribe
+from .version import __version__ as __version__

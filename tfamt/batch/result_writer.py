@@ -1,0 +1,111 @@
+"""Transcribe one recording and deliver its files together."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfamt.batch.options import OutputOptions
+from tfamt.errors import InputError
+from tfamt.notes.midi import write_midi
+from tfamt.notes.sonify import write_wav
+from tfamt.notes.table import Notes
+from tfamt.notes.tables import Provenance, write_csv, write_json
+from tfamt.plots.overview import Overview
+from tfamt.plots.transcription_figure import write_png
+from tfamt.transcription.jobs import TranscriptionJob
+from tfamt.transcription.journal import Journal
+from tfamt.transcription.transcriber import ModelOutput, Transcriber
+from tfamt.version import __version__
+
+
+class StoppedError(Exception):
+    """The batch ends before this recording is done."""
+
+
+@dataclass(frozen=True)
+class ResultWriter:
+    """Transcribe recordings and deliver their files."""
+
+    transcriber: Transcriber
+    options: OutputOptions
+    model_name: str
+    journal: Journal | None = None
+
+    def transcribe(
+        self, job: TranscriptionJob, advance: Callable[[float], None], stopping: threading.Event
+    ) -> int:
+        """Transcribe one recording; return the number of its notes."""
+        overview = Overview()
+        done = 0.0
+
+        def listener(output: ModelOutput) -> None:
+            nonlocal done
+            if stopping.is_set():
+                raise StoppedError
+            seconds = min(output.seconds, job.duration)
+            advance(seconds - done)
+            done = seconds
+            self.draw(overview, output)
+
+        notes = self.transcriber.transcribe(job.recording, listener=listener)
+        self.deliver(notes, job, overview)
+        if self.journal:
+            self.journal.done(job.recording, job.outputs.values(), len(notes))
+        return len(notes)
+
+    def draw(self, overview: Overview, output: ModelOutput) -> None:
+        """Add the output of a window to the picture, if there will be one."""
+        if not self.options.png:
+            return
+        if output.spectrogram is None:
+            raise InputError("a picture needs the spectrogram, which this backend does not return")
+        overview.add(output.spectrogram, output.rolls["pianoroll"])
+
+    def deliver(self, notes: Notes, job: TranscriptionJob, overview: Overview) -> None:
+        """Write all files beside each other, then move them to their places, so that none is there without the rest."""
+        folder = job.outputs["mid"].parent
+        try:
+            with tempfile.TemporaryDirectory(prefix=".tfamt-", dir=folder) as temporary:
+                places = {kind: Path(temporary) / path.name for kind, path in job.outputs.items()}
+                self._write(notes, places, job, overview)
+                if self.journal:
+                    self.journal.started(job.recording, job.outputs.values())
+                for kind, place in places.items():
+                    os.replace(place, job.outputs[kind])
+        except OSError as error:
+            raise InputError(
+                f"cannot be written to ({error.strerror or error})",
+                path=folder,
+                fix="Choose another folder with --output_dir.",
+            ) from error
+
+    def _write(
+        self, notes: Notes, places: dict[str, Path], job: TranscriptionJob, overview: Overview
+    ) -> None:
+        write_midi(notes, places["mid"], program=self.options.program)
+        if "csv" in places:
+            write_csv(notes, places["csv"])
+        if "json" in places:
+            decoding = dataclasses.asdict(self.transcriber.config.decoding)
+            provenance = Provenance(
+                job.recording.name, job.duration, self.model_name, __version__, decoding
+            )
+            write_json(notes, places["json"], provenance)
+        if "png" in places:
+            write_png(
+                notes,
+                places["png"],
+                spectrogram=overview.spectrogram,
+                pianoroll=overview.pianoroll,
+                frames_per_second=self.transcriber.grid.frames_per_second,
+                frames_per_column=overview.frames_per_column,
+                title=job.recording.name,
+            )
+        if "wav" in places:
+            write_wav(notes, places["wav"], duration=job.duration)

@@ -1,0 +1,65 @@
+"""Transcribe a stream of bytes, such as standard input, into files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BufferedReader
+from pathlib import Path
+
+from tfamt.audio.stream import NAME, open_stream
+from tfamt.batch.options import FileResult, ModelSource, OutputOptions
+from tfamt.batch.result_writer import ResultWriter
+from tfamt.notes.table import Notes, Row
+from tfamt.plots.overview import Overview
+from tfamt.transcription.jobs import TranscriptionJob, output_paths
+from tfamt.transcription.streaming import StreamingTranscriber
+from tfamt.utils.output_paths import check_output_path, make_folder
+
+
+def transcribe_stream(
+    stream: BufferedReader,
+    outputs: OutputOptions = OutputOptions(),  # noqa: B008
+    *,
+    model: ModelSource = ModelSource(),  # noqa: B008
+    listener: Callable[[Notes], None] | None = None,
+) -> FileResult:
+    """Transcribe audio from a stream of bytes into files named "stdin", as `bin/transcribe -` does.
+
+    Args:
+      stream: a wav is transcribed as it comes, other kinds after their end.
+      outputs: which files to write.
+      model: which model to use.
+      listener: called with notes as soon as they are final.
+
+    Raises:
+      InputError: the stream is no audio, a file exists already, or the model cannot be loaded.
+    """
+    if outputs.folder:
+        make_folder(outputs.folder)
+    paths = output_paths(Path(outputs.folder or ".", "stdin"), outputs.endings)
+    for path in paths.values():
+        check_output_path(path, overwrite=outputs.overwrite)
+    transcriber, overview = model.load(), Overview()
+    name = Path(model.weights).name if model.weights else transcriber.config.name
+    writer = ResultWriter(transcriber, outputs, name)
+    rows: list[Row] = []
+    samples = 0
+
+    def receive(notes: Notes) -> None:
+        rows.extend(notes)
+        if listener:
+            listener(notes)
+
+    with open_stream(stream) as source:
+        streaming = StreamingTranscriber(
+            transcriber,
+            sample_rate=source.sample_rate,
+            listener=lambda output: writer.draw(overview, output),
+        )
+        for chunk in source.chunks:
+            samples += len(chunk)
+            receive(streaming.push(chunk))
+        receive(streaming.finish())
+    job = TranscriptionJob(Path(NAME), samples / source.sample_rate, paths)
+    writer.deliver(Notes.from_rows(rows), job, overview)
+    return FileResult(job.recording, paths, len(rows))

@@ -1,0 +1,13 @@
+from .comparison import System as System
+from .comparison import common_metrics as common_metrics
+from .comparison import common_pieces as common_pieces
+from .comparison import compare as compare
+from .comparison import format_differences as format_differences
+from .file_pairs import evaluate_files as evaluate_files
+from .file_pairs import labels_by_stem as labels_by_stem
+from .metrics import score as score
+from .report import format_csv as format_csv
+from .report import format_markdown as format_markdown
+from .report import format_text as format_text
+from .report import markdown_table as markdown_table
+from .results import read_evaluation as read_evaluation

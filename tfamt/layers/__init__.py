@@ -1,1 +1,0 @@
-"""Keras layers of tfamt, registered for serialisation under "tfamt"."""

@@ -1,0 +1,16 @@
+from .frontend import build_frontend as build_frontend
+from .frontend import build_recording_frontend as build_recording_frontend
+from .low_rank import factorized as factorized
+from .model import build_model as build_model
+from .model import build_transcriber as build_transcriber
+from .precision import inference_precision as inference_precision
+from .precision import layers_in as layers_in
+from .trained_models import build_trained_transcriber as build_trained_transcriber
+from .trained_models import load_model as load_model
+from .trained_models import load_transcriber as load_transcriber
+from .weights import average_weights as average_weights
+from .weights import load_weights as load_weights
+from .weights import named_weights as named_weights
+from .weights import save_weights as save_weights
+from .weights import shipped_weights as shipped_weights
+from .weights import weights_path as weights_path

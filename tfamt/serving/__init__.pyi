@@ -1,0 +1,1 @@
+from .client import remote_transcriber as remote_transcriber

@@ -1,0 +1,11 @@
+from .backends import keras_backend as keras_backend
+from .jobs import find as find
+from .note_decoder import NoteDecoder as NoteDecoder
+from .note_decoder import decode as decode
+from .resources import CONCURRENT_WINDOWS as CONCURRENT_WINDOWS
+from .resources import limit_arenas as limit_arenas
+from .resources import share_cores as share_cores
+from .streaming import StreamingTranscriber as StreamingTranscriber
+from .transcriber import ModelOutput as ModelOutput
+from .transcriber import Transcriber as Transcriber
+from .transcriber import transcribe as transcribe

@@ -1,0 +1,67 @@
+"""Lock files against other processes.
+
+The kernel releases a lock when the process that holds it ends, whatever ended it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from typing import IO, Any
+
+from tfamt.errors import InputError
+
+
+class LockedError(InputError):
+    """Another process holds the lock."""
+
+
+def lock_file(file: IO[Any], path: str | os.PathLike[str], problem: str) -> None:
+    """Lock an open file until it is closed.
+
+    Raises:
+      LockedError: another process holds the lock; `problem` describes it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise LockedError(problem, path=path) from error
+
+
+@contextlib.contextmanager
+def exclusive_lock(path: str | os.PathLike[str], problem: str) -> Iterator[None]:
+    """Hold a lock file while the block runs; it is made if missing, and deleted afterwards.
+
+    Args:
+      path: the lock file.
+      problem: what is wrong if another process holds it, in one sentence without a final full stop.
+
+    Raises:
+      LockedError: another process holds the lock.
+      InputError: the file cannot be written.
+    """
+    while True:
+        try:
+            file = open(path, "w")  # noqa: SIM115
+        except OSError as error:
+            raise InputError(f"cannot be written ({error.strerror})", path=path) from error
+        with file:
+            lock_file(file, path, problem)
+            if not _is_file(file, path):
+                # Its last holder deleted it between opening and locking: another process may have made a new one.
+                continue
+            try:
+                yield
+            finally:
+                os.unlink(path)
+            return
+
+
+def _is_file(file: IO[Any], path: str | os.PathLike[str]) -> bool:
+    """Return whether the path still names the open file."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
