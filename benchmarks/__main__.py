@@ -6,6 +6,6 @@ from pathlib import Path
 # In the place of this folder: benchmarks is a package of the checkout, not of the installation.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.command import cli
+from benchmarks.command import cli  # noqa: E402
 
 cli()

@@ -16,6 +16,7 @@ from pipelines.preparation.index import load_index
 from pipelines.preparation.shards import ShardJob, write_shard
 from pipelines.readers import maestro, maps, musicnet
 from pipelines.readers.recordings import SPLITS, DataSet
+from pipelines.scoring.model_scores import evaluate_predictions, predict
 from tests.support import make_fixtures
 from tfamt.commands.config_flags import config_from_flags
 from tfamt.network.trained_models import load_model
@@ -138,12 +139,12 @@ def test_each_starts_steps_and_evaluates(
     config, model = load_model(tmp_path / "weights.npz")
     assert json.loads((tmp_path / "config.json").read_text())["training"]["steps"] == 1
     stored = load_index(prepared[data], "test")[:1]
-    scored, _ = evaluate(
-        [hear(Transcriber(config, keras_backend(config, model)), item) for item in stored],
+    scored = evaluate_predictions(
+        [predict(Transcriber(config, keras_backend(config, model)), item) for item in stored],
         config,
         {},
     )
-    (piece,) = scored.pieces.values()
+    (piece,) = scored.evaluation.pieces.values()
     assert piece.group in {"ENSTDkAm", "ENSTDkCl", "2014", "Mozart", "Bach", "Beethoven"}
     for prefix in ("", *([] if baseline else ["second_pass_"])):
         assert 0 < piece.scores[f"{prefix}average_precision"] <= 1

@@ -108,7 +108,7 @@ except AttributeError as error:
     )
     assert run.stdout.splitlines() == [
         "tfamt.network.model tfamt.transcription.transcriber",
-        "module 'tfamt' has no attribute 'nothing'",
+        "No tfamt attribute nothing",
     ], run.stderr
 
 

@@ -91,6 +91,7 @@ def step_times(config: Config, repeats: int) -> Parts:
     frontend = network.build_frontend(config.spectrogram)
     samples = config.training.window_frames * config.spectrogram.hop
     waveform = tf.random.normal([config.training.batch_size, samples], stddev=0.1)
+    loudness = tf.fill([config.training.batch_size], 0.1)
     batch = _batch(config)
     with tempfile.TemporaryDirectory() as folder:
         trainer = training_package.Trainer(config, folder, tf.distribute.get_strategy())
@@ -108,7 +109,7 @@ def step_times(config: Config, repeats: int) -> Parts:
             return tape.gradient(value, [v.value for v in trainer.model.trainable_variables])
 
         timed = {
-            "input": tf.function(lambda: frontend(waveform)),
+            "input": tf.function(lambda: frontend([waveform, loudness])),
             "forward": tf.function(loss),
             "gradients": tf.function(gradients),
             "step": lambda: trainer.train_step(batch),

@@ -38,7 +38,7 @@ _BATCHES = flags.DEFINE_integer("batches", 24, "How many batches of windows to l
 _OUTPUT_WEIGHTS = flags.DEFINE_string("output_weights", None, "File to write the weights to.")
 _HALF = flags.DEFINE_bool("half", False, "Kernels of --output_weights in 16 bits: half the size.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may be replaced.")
-_RANKS = ("ranks", "context_rank", "recurrent_rank")
+_RANKS = ("conv_ranks", "context_rank", "recurrent_rank")
 define_field_flags("model", *_RANKS)
 
 

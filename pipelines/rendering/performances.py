@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import os
 from dataclasses import dataclass
 
 import numpy as np
-import pretty_midi
 from numpy.typing import NDArray
 
 from tfamt.errors import InputError
-from tfamt.notes.midi import SUSTAIN_CONTROLLER
+from tfamt.notes.midi import (
+    BEATS_PER_SECOND,
+    MidiTrack,
+    encode_midi,
+    parse_instruments,
+)
 from tfamt.notes.table import (
     HIGHEST_PITCH,
     LOWEST_PITCH,
@@ -93,52 +96,29 @@ def _pedal_changes(pedal: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def parse_performance(content: bytes, name: str | os.PathLike[str]) -> Performance:
-    """All instruments of a MIDI file but the drums, as if one pianist played them.
+    """Read all instruments of a MIDI file but drums, as if one pianist played them.
 
     Args:
       content: the bytes of the file.
-      name: what to call it in messages.
+      name: its name, for messages.
 
     Raises:
       InputError: these bytes are no MIDI file, or it has no notes.
     """
-    try:
-        midi = pretty_midi.PrettyMIDI(io.BytesIO(content))
-    # The parser has no error type of its own.
-    except Exception as error:
-        detail = " ".join(str(error).split()) or "it ends too early"
-        raise InputError(f"is not a readable MIDI file ({detail})", path=name) from error
-    instruments = [instrument for instrument in midi.instruments if not instrument.is_drum]
-    held = Notes.from_rows(
-        (n.start, n.end, n.pitch, n.velocity) for item in instruments for n in item.notes
-    )
+    instruments = [item for item in parse_instruments(content, name) if not item.is_drum]
+    held = Notes.from_rows(row for item in instruments for row in item.held)
     if not len(held):
         raise InputError("has no notes", path=name)
-    pedal = [
-        (change.time, change.value)
-        for item in instruments
-        for change in item.control_changes
-        if change.number == SUSTAIN_CONTROLLER
-    ]
-    pedal.sort(key=lambda event: event[0])
-    return performance_of(held, np.asarray(pedal, np.float64).reshape(-1, 2))
+    pedal = np.concatenate([item.pedal for item in instruments])
+    return performance_of(held, pedal[np.argsort(pedal[:, 0], kind="stable")])
 
 
 def midi_bytes(performance: Performance, end: float) -> bytes:
-    """The performance as a MIDI file for a synthesiser; at `end` seconds the pedal is released for good."""
-    midi = pretty_midi.PrettyMIDI(resolution=TICKS_PER_SECOND // 2, initial_tempo=120.0)
-    instrument = pretty_midi.Instrument(program=performance.program)
+    """Return the performance as a MIDI file for a synthesiser; at `end` seconds the pedal is released for good."""
+    release = [round(end * TICKS_PER_SECOND), 0]
+    pedal = np.concatenate([performance.pedal * np.array([1, 127]), [release]]).astype(np.int64)
+    press, up, pitch, velocity = performance.keys.T
+    strokes = np.stack([press, up, pitch, velocity], axis=1)
     bend = round(performance.cents / BEND_RANGE * 8192)
-    instrument.pitch_bends = [pretty_midi.PitchBend(bend, 0.0)]
-    instrument.control_changes = [
-        pretty_midi.ControlChange(SUSTAIN_CONTROLLER, 127 * down, time / TICKS_PER_SECOND)
-        for time, down in [*performance.pedal.tolist(), (round(end * TICKS_PER_SECOND), 0)]
-    ]
-    instrument.notes = [
-        pretty_midi.Note(velocity, pitch, press / TICKS_PER_SECOND, release / TICKS_PER_SECOND)
-        for press, release, pitch, velocity in performance.keys.tolist()
-    ]
-    midi.instruments.append(instrument)
-    content = io.BytesIO()
-    midi.write(content)
-    return content.getvalue()
+    track = MidiTrack(strokes, performance.program, pedal, bend)
+    return encode_midi(track, TICKS_PER_SECOND // BEATS_PER_SECOND)

@@ -7,7 +7,15 @@ import json
 
 import pytest
 
-from tfamt.config import Config, ModelConfig, replace
+from tfamt.config import (
+    Config,
+    DecodingConfig,
+    ModelConfig,
+    SpectrogramConfig,
+    TrainingConfig,
+    replace,
+)
+from tfamt.config_fields import Setting, help_text, settings_of
 from tfamt.errors import InputError
 from tfamt.presets import PRESETS, preset
 
@@ -88,12 +96,43 @@ def test_unknown_preset_lists_those_there_are() -> None:
         preset("mel")
 
 
-def test_every_field_has_a_description() -> None:
-    for section in dataclasses.fields(Config):
-        value = getattr(Config(), section.name)
-        if dataclasses.is_dataclass(value) and section.name != "loss":
-            for item in dataclasses.fields(value):
-                assert f"      {item.name}: " in (type(value).__doc__ or ""), item.name
+def test_every_field_describes_itself() -> None:
+    sections = [
+        f for f in dataclasses.fields(Config) if dataclasses.is_dataclass(getattr(Config(), f.name))
+    ]
+    assert len(sections) == 6
+    for section in sections:
+        for name, described in settings_of(type(getattr(Config(), section.name))).items():
+            # A sentence that stands alone.
+            assert described.help[0].isupper() or described.help.startswith("minmax"), name
+            assert described.help.endswith("."), name
+
+
+def test_help_states_unit_bounds_and_default() -> None:
+    assert help_text(SpectrogramConfig, "hop") == (
+        "Distance between frames. Unit: samples. Allowed: greater than 0. Default: 512 (icpr2020_mel)."
+    )
+    assert help_text(ModelConfig, "channels").endswith("Default: 16,32,64,128 (icpr2020_mel).")
+    assert help_text(ModelConfig, "conv_ranks").endswith("Default: none (icpr2020_mel).")
+    assert "Allowed: 0 or more and below 1." in help_text(TrainingConfig, "ema")
+    assert "Allowed: between 0 and 1." in help_text(DecodingConfig, "onset_threshold")
+    assert "Allowed: one of mel, cqt." in help_text(SpectrogramConfig, "kind")
+
+
+@pytest.mark.parametrize(
+    ("described", "allowed", "refused"),
+    [
+        (Setting("x", above=0), (1e-9, 5), (0, -1, float("nan"))),
+        (Setting("x", minimum=0), (0, 3), (-1e-9, float("nan"))),
+        (Setting("x", above=0, below=1), (0.5,), (0, 1, float("nan"))),
+        (Setting("x", minimum=0, below=1), (0, 0.999), (1, -0.1)),
+        (Setting("x", choices=("a", "b")), ("a", "b"), ("c", "")),
+        (Setting("x"), (float("inf"), -3, True), ()),
+    ],
+)
+def test_bounds(described: Setting, allowed: tuple, refused: tuple) -> None:
+    assert all(described.allows(value) for value in allowed)
+    assert not any(described.allows(value) for value in refused)
 
 
 def test_json_is_plain() -> None:

@@ -27,11 +27,12 @@ from tfamt import batch
 from tfamt.batch.options import FileResult, ModelSource, OutputOptions
 from tfamt.commands.app import report, run
 from tfamt.errors import InputError
-from tfamt.notes.table import Notes
 from tfamt.transcription.jobs import read_list
 
 if TYPE_CHECKING:
     from io import BufferedReader
+
+    from tfamt.notes.table import Notes
 
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "Folder for the results, made if missing. Default: beside each recording."

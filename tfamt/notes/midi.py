@@ -1,12 +1,13 @@
-"""Notes from and to standard MIDI files."""
+"""Read and write standard MIDI files: one reader and one writer, for labels, transcriptions and rendering."""
 
 from __future__ import annotations
 
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mido
 import numpy as np
@@ -17,25 +18,87 @@ from tfamt.errors import InputError
 from tfamt.notes.table import Notes, Row, extend_by_sustain
 from tfamt.utils.output_paths import new_file
 
-if TYPE_CHECKING:
-    import pretty_midi
-
 SUSTAIN_CONTROLLER = 64
 BEATS_PER_SECOND = 2
-"""120 quarter notes a minute: MIDI's default tempo, so a reader that ignores tempo events is right too."""
+"""120 quarter notes a minute, MIDI's default tempo, so a reader that ignores tempo events is right too."""
 RESOLUTIONS = (500, 300, 200, 100, 50)
 """Ticks per quarter note, finest first.
 
-500 makes a tick of exactly 1 ms and times right to 0.5 ms. pretty_midi, and so every program that reads with it,
-refuses a file of more than 10^7 ticks (2 h 46 min of them), so longer transcriptions take the next resolution:
-0.83 ms up to 4.6 h, 1.25 ms up to 6.9 h. For these numbers pretty_midi also stores the tempo exactly; for some
-others, 49 and 107 among them, it is cut off to 499,999 us per beat, a drift of 7 ms an hour.
+500 makes a tick of exactly 1 ms and times right to 0.5 ms. pretty_midi, and so every program that reads with it, refuses
+a file of more than 10^7 ticks (2 h 46 min of them), so longer transcriptions take the next resolution: 0.83 ms up to
+4.6 h, 1.25 ms up to 6.9 h. For these numbers pretty_midi also stores the tempo exactly; for some others, 49 and 107 among
+them, it is truncated to 499,999 us per beat, a drift of 7 ms an hour.
 """
 MAX_TICKS = 10_000_000
 
 
+@dataclass(frozen=True, eq=False)
+class MidiInstrument:
+    """One instrument of a MIDI file.
+
+    Attributes:
+      held: notes as the keys were held.
+      pedal: float64 [m, 2], (seconds, CC64 value) in order of time.
+      program: General MIDI program, 0..127.
+      is_drum: whether it is percussion (channel 10).
+    """
+
+    held: Notes
+    pedal: NDArray[np.float64]
+    program: int
+    is_drum: bool
+
+
+@dataclass(frozen=True, eq=False)
+class MidiTrack:
+    """What the writer puts into one track, all times in ticks.
+
+    Attributes:
+      strokes: int64 [n, 4], rows (begin, end, pitch, velocity), no two of a pitch sounding together.
+      program: General MIDI program, 0..127.
+      pedal: int64 [m, 2], (tick, CC64 value) in order of time.
+      bend: pitch bend from the beginning, -8192..8191; None to write none.
+    """
+
+    strokes: NDArray[np.int64]
+    program: int = 0
+    pedal: NDArray[np.int64] | None = None
+    bend: int | None = None
+
+
+def parse_instruments(content: bytes, name: str | os.PathLike[str]) -> list[MidiInstrument]:
+    """Read the instruments of a MIDI file.
+
+    A note-on of velocity 0 is a note-off, as MIDI defines it; a note that never ends, or ends in the tick in which it
+    begins and never again, has no length and is left out.
+
+    Args:
+      content: the bytes of the file.
+      name: its name, for messages.
+
+    Raises:
+      InputError: these bytes are no MIDI file.
+    """
+    try:
+        midi = pretty_midi.PrettyMIDI(io.BytesIO(content))
+    # The parser has no error type of its own: broken bytes end in OSError, EOFError, ValueError, IndexError, KeyError,
+    # ZeroDivisionError and more, all of which mean the same here.
+    except Exception as error:
+        detail = " ".join(str(error).split()) or "it ends too early"
+        raise InputError(f"is not a readable MIDI file ({detail})", path=name) from error
+    return [_instrument(item) for item in midi.instruments]
+
+
+def _instrument(item: pretty_midi.Instrument) -> MidiInstrument:
+    held = Notes.from_rows((n.start, n.end, n.pitch, n.velocity) for n in item.notes)
+    pedal = [(c.time, c.value) for c in item.control_changes if c.number == SUSTAIN_CONTROLLER]
+    pedal.sort(key=lambda event: event[0])
+    positions = np.asarray(pedal, np.float64).reshape(-1, 2)
+    return MidiInstrument(held, positions, item.program, item.is_drum)
+
+
 def read_midi(path: str | os.PathLike[str]) -> Notes:
-    """Reads the notes of a MIDI file; see `parse_midi`.
+    """Read the notes of a MIDI file; see `parse_midi`.
 
     Raises:
       InputError: the file is missing, cannot be read, or is no MIDI file.
@@ -44,15 +107,13 @@ def read_midi(path: str | os.PathLike[str]) -> Notes:
 
 
 def parse_midi(content: bytes, name: str | os.PathLike[str]) -> Notes:
-    """Notes of all instruments together, extended by each instrument's sustain pedal.
+    """Read the notes of all instruments but drums, each extended by its sustain pedal.
 
-    Drums (channel 10) are left out. A note-on of velocity 0 is a note-off, as MIDI defines it; a note that never
-    ends, or ends in the tick in which it begins and never again, has no length and is left out. Where one
-    instrument strikes a pitch again before its release, the first note ends there (`extend_by_sustain`).
+    Where one instrument strikes a pitch again before its release, the first note ends there (`extend_by_sustain`).
 
     Args:
       content: the bytes of the file.
-      name: what to call it in messages.
+      name: its name, for messages.
 
     Raises:
       InputError: these bytes are no MIDI file.
@@ -62,22 +123,21 @@ def parse_midi(content: bytes, name: str | os.PathLike[str]) -> Notes:
     # The header's last two bytes are ticks per beat, or with the top bit set, film frames per second.
     if content[:4] == b"MThd" and content[12:13] >= b"\x80":
         raise InputError("counts time in SMPTE frames, which is not supported", path=name)
-    midi = _load(content, name)
     rows: list[Row] = []
-    for instrument in midi.instruments:
-        if not instrument.is_drum:
-            rows.extend(_instrument_notes(instrument))
+    for item in parse_instruments(content, name):
+        if not item.is_drum:
+            rows.extend(extend_by_sustain(item.held, item.pedal))
     return Notes.from_rows(rows)
 
 
 def write_midi(
     notes: Notes, path: str | os.PathLike[str], *, program: int = 0, overwrite: bool = False
 ) -> None:
-    """Writes notes as one track, without pedal: each note-off stands where the sound ends.
+    """Write notes as one track, without pedal: each note-off stands where the sound ends.
 
-    Times keep to 1 ms for recordings of up to 4.6 hours (`RESOLUTIONS`). MIDI cannot say which of two sounding
-    notes of one pitch a note-off means, so a note ends where its pitch is struck again, and of several that begin
-    in one tick the loudest and longest is written. Every note lasts a tick at least.
+    Times keep to 1 ms for recordings of up to 4.6 hours (`RESOLUTIONS`). MIDI cannot say which of two sounding notes of
+    one pitch a note-off means, so a note ends where its pitch is struck again, and of several that begin in one tick the
+    loudest and longest is written. Every note lasts a tick at least.
 
     Args:
       notes: the notes.
@@ -86,43 +146,66 @@ def write_midi(
       overwrite: whether an existing file may be replaced.
 
     Raises:
-      InputError: the program is out of range, the file exists or cannot be written, or the notes reach beyond
-        what MIDI time can hold at the coarsest resolution (27 hours).
+      InputError: the program is out of range, the file exists or cannot be written, or the notes reach beyond what MIDI
+        time can hold at the coarsest resolution (27 hours).
     """
     if not 0 <= program <= 127:
         raise InputError(f"a MIDI program must lie in 0..127. Received: {program}")
     resolution = _resolution_for(notes.end)
     strokes = _separate_strokes(notes, resolution * BEATS_PER_SECOND)
-    with new_file(path, overwrite=overwrite) as temporary:
-        _write(strokes, temporary, program, resolution)
+    with new_file(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
+        file.write(encode_midi(MidiTrack(strokes, program), resolution))
 
 
-def _write(strokes: NDArray[np.int64], path: Path, program: int, resolution: int) -> None:
-    """Writes a track of tempo and a track of notes; messages are made one at a time, so memory stays small."""
+def encode_midi(track: MidiTrack, resolution: int) -> bytes:
+    """Return a MIDI file of a track of tempo (120 beats a minute) and a track of events.
+
+    Messages are made one at a time, so memory stays small.
+
+    Args:
+      track: the events.
+      resolution: ticks per quarter note.
+    """
     tempo = mido.MetaMessage("set_tempo", tempo=1_000_000 // BEATS_PER_SECOND)
-    tracks = [[mido.MetaMessage("time_signature"), tempo], _messages(strokes, program)]
-    mido.MidiFile(ticks_per_beat=resolution, tracks=tracks).save(str(path))
+    tracks = [[mido.MetaMessage("time_signature"), tempo], _messages(track)]
+    content = io.BytesIO()
+    mido.MidiFile(ticks_per_beat=resolution, tracks=tracks).save(file=content)
+    return content.getvalue()
 
 
-def _messages(strokes: NDArray[np.int64], program: int) -> Iterator[Any]:
-    """The messages of the track of notes; a note-off is a note-on of velocity 0, as is usual in files."""
-    begin, end, pitch, velocity = strokes.T
-    events = np.concatenate(
-        [np.stack([end, pitch, 0 * end], axis=1), np.stack([begin, pitch, velocity], axis=1)]
+def _messages(track: MidiTrack) -> Iterator[Any]:
+    """Yield the messages of a track; a note-off is a note-on of velocity 0, as is usual in files.
+
+    In one tick the pedal comes first, then notes end, then notes begin.
+    """
+    begin, end, pitch, velocity = track.strokes.T
+    pedal = track.pedal if track.pedal is not None else np.zeros((0, 2), np.int64)
+    kinds = (
+        np.stack([pedal[:, 0], 0 * pedal[:, 0], 0 * pedal[:, 0], pedal[:, 1]], axis=1),
+        np.stack([end, 0 * end + 1, pitch, 0 * end], axis=1),
+        np.stack([begin, 0 * begin + 2, pitch, velocity], axis=1),
     )
-    # In one tick what ends comes before what begins.
-    events = events[np.lexsort((events[:, 1], events[:, 2] > 0, events[:, 0]))]
-    yield mido.Message("program_change", program=program)
+    events = np.concatenate(kinds)
+    # Pedal changes of one tick keep their order.
+    order = np.lexsort((np.where(events[:, 1] > 0, events[:, 2], 0), events[:, 1], events[:, 0]))
+    yield mido.Message("program_change", program=track.program)
+    if track.bend is not None:
+        yield mido.Message("pitchwheel", pitch=track.bend)
     now = 0
-    for row in events:
-        tick, note, strength = map(int, row)
-        yield mido.Message("note_on", note=note, velocity=strength, time=tick - now)
+    for row in events[order]:
+        tick, kind, note, value = map(int, row)
+        if kind == 0:
+            yield mido.Message(
+                "control_change", control=SUSTAIN_CONTROLLER, value=value, time=tick - now
+            )
+        else:
+            yield mido.Message("note_on", note=note, velocity=value, time=tick - now)
         now = tick
     yield mido.MetaMessage("end_of_track", time=1)
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """The content of a file.
+    """Return the content of a file.
 
     Raises:
       InputError: it cannot be read, with the reason.
@@ -131,26 +214,6 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror or error})", path=path) from error
-
-
-def _load(content: bytes, name: str | os.PathLike[str]) -> pretty_midi.PrettyMIDI:
-
-    try:
-        return pretty_midi.PrettyMIDI(io.BytesIO(content))
-    # The parser has no error type of its own: broken bytes end in OSError, EOFError, ValueError, IndexError,
-    # KeyError, ZeroDivisionError and more, all of which mean the same here.
-    except Exception as error:
-        detail = " ".join(str(error).split()) or "it ends too early"
-        raise InputError(f"is not a readable MIDI file ({detail})", path=name) from error
-
-
-def _instrument_notes(instrument: pretty_midi.Instrument) -> Notes:
-    held = Notes.from_rows((n.start, n.end, n.pitch, n.velocity) for n in instrument.notes)
-    pedal = [
-        (c.time, c.value) for c in instrument.control_changes if c.number == SUSTAIN_CONTROLLER
-    ]
-    pedal.sort(key=lambda event: event[0])
-    return extend_by_sustain(held, pedal)
 
 
 def _resolution_for(end: float) -> int:
@@ -162,7 +225,7 @@ def _resolution_for(end: float) -> int:
 
 
 def _separate_strokes(notes: Notes, ticks_per_second: int) -> NDArray[np.int64]:
-    """Rows (begin, end, pitch, velocity) in ticks, int64 [m, 4], no two of a pitch sounding together."""
+    """Return rows (begin, end, pitch, velocity) in ticks, int64 [m, 4], no two of a pitch sounding together."""
     begin = np.round(notes.onset * ticks_per_second).astype(np.int64)
     end = np.maximum(np.round(notes.offset * ticks_per_second).astype(np.int64), begin + 1)
     order = np.lexsort((begin, notes.pitch))

@@ -16,7 +16,7 @@ from tests.support.processes import command
 from tests.support.small_data import piece
 from tfamt.config import replace
 from tfamt.errors import InputError
-from tfamt.network.frontend import build_frontend
+from tfamt.network.frontend import build_recording_frontend
 from tfamt.network.model import build_model
 from tfamt.network.weights import named_weights, save_weights
 from tfamt.notes.sonify import write_wav
@@ -48,7 +48,7 @@ def test_maps_equal_the_model_taken_apart(place: Path) -> None:
     from tfamt.audio.reading import read_blocks
 
     wave = np.concatenate(list(read_blocks(place / "piece.wav")))[16000 : 16000 + 48 * 512]
-    spectrogram = np.asarray(build_frontend(config.spectrogram)(wave[None]))
+    spectrogram = np.asarray(build_recording_frontend(config.spectrogram)(wave[None]))
     np.testing.assert_allclose(found.maps["spectrogram"], spectrogram[0], atol=1e-6)
     outputs = model(spectrogram, training=False)
     for name in ("pianoroll", "reconstruction", "pianoroll_second_pass"):

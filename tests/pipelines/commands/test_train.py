@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.commands.train import _recordings
+from pipelines.training.run import load_splits
 from tests.pipelines.input.test_training_windows import _recording, write_prepared
 from tests.support.processes import command
 from tfamt.errors import InputError
@@ -35,7 +35,7 @@ def test_a_tiny_run_and_its_continuation(root: Path, tmp_path: Path) -> None:
     stored = json.loads((tmp_path / "config.json").read_text())
     assert (stored["training"]["steps"], stored["training"]["batch_size"]) == (4, 2)
     config, weights = load_weights(tmp_path / "weights.npz")
-    assert config.model.context == "none"
+    assert config.model.temporal_context == "none"
     assert list((tmp_path / "logs").glob("events.*"))
 
     second = run(*arguments, "--training_steps=6", cwd=root)
@@ -82,7 +82,7 @@ def test_a_flagfile_may_ask_for_help(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("--preset=tiny\n-help\n")
     done = run("--flagfile=a.txt", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "--training_steps" in done.stdout and done.stdout.startswith("Trains")
+    assert "--training_steps" in done.stdout and done.stdout.startswith("Train ")
 
 
 def test_data_sets_may_be_named_twice_or_hold_one_split(tmp_path: Path) -> None:
@@ -93,12 +93,12 @@ def test_data_sets_may_be_named_twice_or_hold_one_split(tmp_path: Path) -> None:
     for path in [*both.glob("train-00001*"), *other.glob("train-*")]:
         path.rename(path.with_name(path.name.replace("train", "validation")))
     a, b = str(both), str(other)
-    to_train_on, validation = _recordings([a, a, b])
+    to_train_on, validation = load_splits([a, a, b])
     assert [item.entry.recording for item in to_train_on] == ["r0", "r0"]
     assert [Path(item.shard).parent.name for item in validation] == ["both", "other"]
     with pytest.raises(InputError, match="no recording of the split 'train' in .*other"):
-        _recordings([b])
+        load_splits([b])
     for path in other.glob("validation-*"):
         path.unlink()
     with pytest.raises(InputError, match="other: holds no recording of the split 'train'"):
-        _recordings([a, b])
+        load_splits([a, b])

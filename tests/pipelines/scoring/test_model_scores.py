@@ -16,7 +16,7 @@ from pipelines.input.batches import training_input
 from pipelines.preparation.index import load_index
 from pipelines.scoring.model_scores import (
     PredictedRecording,
-    evaluate,
+    evaluate_predictions,
     f1_decoded,
     predict,
     score_prediction,
@@ -122,13 +122,13 @@ def test_pooled_precision_is_not_the_mean() -> None:
         PredictedRecording(f"p{n}", "", 1.0, item.reference, item.rolls)
         for n, item in enumerate(items)
     ]
-    evaluation, notes = evaluate(both, Config(), {"split": "validation"})
+    scored = evaluate_predictions(both, Config(), {"split": "validation"})
     joined = np.concatenate([item.rolls["pianoroll"] for item in items])
     truth = np.concatenate([rolls_of(good), rolls_of(poor)])
-    assert evaluation.pooled["average_precision"] == pytest.approx(
+    assert scored.evaluation.pooled["average_precision"] == pytest.approx(
         by_sorting(truth, joined), abs=1e-3
     )
-    assert notes["p0"][0] == good and evaluation.source["split"] == "validation"
+    assert scored.notes["p0"][0] == good and scored.evaluation.source["split"] == "validation"
 
 
 def test_tuning_finds_the_threshold_that_separates() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines.preparation.index import load_index
-from pipelines.scoring.model_scores import score_prediction
+from pipelines.scoring.model_scores import predict, score_prediction
 from pipelines.scoring.whole_recordings import WholeRecordings
 from tests.support.processes import command
 from tests.support.small_data import prepare_small
@@ -41,16 +41,16 @@ def transcribers(config: Config) -> tuple[WholeRecordings, Transcriber, Transcri
 
 
 def rolls(transcriber: Transcriber, waveform: np.ndarray) -> dict[str, np.ndarray]:
-    stretches = [*transcriber.frames(np.split(waveform, 8), loudness(waveform))]
-    assert stretches[-1].seconds == FRAMES * 0.032
+    outputs = [*transcriber.model_outputs(np.split(waveform, 8), loudness(waveform))]
+    assert outputs[-1].seconds == FRAMES * 0.032
     names = ("pianoroll", "pianoroll_second_pass")
-    return {name: np.concatenate([part.rolls[name] for part in stretches]) for name in names}
+    return {name: np.concatenate([part.rolls[name] for part in outputs]) for name in names}
 
 
 def test_a_recording_is_scaled_and_heard_as_one() -> None:
     waveform = np.random.default_rng(0).normal(0, 0.02, FRAMES * 512).astype(np.float32)
     waveform[: FRAMES * 128] *= 0.01
-    for scaling in ("minmax", "level"):
+    for scaling in ("minmax", "loudness"):
         config = replace(preset("tiny"), "spectrogram", scaling=scaling)
         whole, one, four = (rolls(each, waveform) for each in transcribers(config))
         for name, roll in whole.items():
@@ -81,7 +81,7 @@ def test_command(root: Path, tmp_path: Path) -> None:
     assert len(content["pieces"]) == len(stored) == 2
     for item in stored:
         found = content["pieces"][item.entry.recording]["scores"]["average_precision"]
-        expected = score_prediction(hear(whole, item), whole.config).piece.scores[
+        expected = score_prediction(predict(whole, item), whole.config).piece.scores[
             "average_precision"
         ]
         assert 0.0 < found == pytest.approx(expected, abs=1e-9)

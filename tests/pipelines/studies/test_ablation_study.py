@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import re
@@ -15,16 +16,19 @@ from pipelines.studies.ablation_study import (
     CQT,
     WITH,
     WITHOUT,
+    AblationSettings,
     Study,
-    train_flags,
 )
 from tests.support.processes import command
 from tests.support.small_data import prepare_small
+from tfamt.config import Config, replace
 from tfamt.evaluation.results import read_evaluation
 from tfamt.network.weights import load_weights
 
 SMALL = ["--model_channels=4", "--model_temporal_context=none", "--model_reconstruction_channels=4"]
-SETTINGS = Settings("data", 2, 9, 8, 320, 1e-3, 3, 5, 1.0, 2.0, ("--model_temporal_context=none",))
+SETTINGS = AblationSettings(
+    "data", 2, 9, 8, 320, 1e-3, 3, 5, 1.0, 2.0, ("--model_temporal_context=none",)
+)
 
 
 def ablation(*arguments: str | Path, root: Path) -> subprocess.CompletedProcess[str]:
@@ -36,12 +40,25 @@ def test_pairs_come_early_and_share_everything_but_the_preset() -> None:
     assert [(run.preset, run.seed) for run in runs] == [
         (WITH, 0), (WITHOUT, 0), (WITH, 1), (WITHOUT, 1), (CQT, 0),
     ]  # fmt: skip
-    own = ("--preset", "--run_dir")
-    shared = [[f for f in train_flags(r) if not f.startswith(own)] for r in runs]
-    assert shared[0] == shared[1] == shared[4] != shared[2] == shared[3]
-    assert {"--training_seed=1", "--training_steps=9", "--model_temporal_context=none"} <= set(
-        shared[2]
-    )
+    configs = [run.config for run in runs]
+    assert [(c.training.seed, c.training.steps, c.training.batch_size) for c in configs] == [
+        (0, 9, 8), (0, 9, 8), (1, 9, 8), (1, 9, 8), (0, 9, 8),
+    ]  # fmt: skip
+    assert all(c.training == configs[0].training for c in (configs[1], configs[4]))
+    assert {c.training.schedule for c in configs} == {"cosine"}
+    assert {c.inference.window_frames for c in configs} == {320}
+    # The arms differ by reconstruction alone.
+    assert configs[0].model.reconstruction and not configs[1].model.reconstruction
+    same = replace(configs[0], "model", reconstruction=False)
+    assert dataclasses.replace(same, name=configs[1].name) == configs[1]
+
+
+def test_a_study_may_change_the_network_of_all_runs() -> None:
+    def customize(config: Config) -> Config:
+        return replace(config, "model", channels=(4,))
+
+    runs = Study(SETTINGS, Path("out"), Path("out/results"), customize).runs
+    assert {run.config.model.channels for run in runs} == {(4,)}
 
 
 @pytest.fixture(scope="module")

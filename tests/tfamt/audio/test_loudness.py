@@ -1,4 +1,4 @@
-"""Loudness of recordings: by hand, in a stream, in training windows and in the exported graph."""
+"""Loudness of recordings: by hand, in a stream, in training windows and in graphs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import pytest
 from pipelines.input.batches import training_input
 from pipelines.preparation.index import load_index
 from tests.pipelines.input.test_training_windows import write_prepared
-from tfamt.audio.loudness import FORGOTTEN_DB, Leveller, gain_of, levelled, loudness
+from tfamt.audio.loudness import DECAY_DB, RunningLoudness, loudness
 from tfamt.config import Config, SpectrogramConfig, TrainingConfig, replace
-from tfamt.export.serving_module import levelled as levelled_graph
+from tfamt.network.layers.loudness_normalization import LoudnessNormalization
 from tfamt.network.layers.loudness_scaling import LoudnessScaling
+from tfamt.network.layers.recording_loudness import RecordingLoudness
 from tfamt.notes.table import Notes
 from tfamt.presets import preset
-from tfamt.transcription.windows import window_cutter
+from tfamt.transcription.windows import Window, window_cutter
 
-LEVELLED = SpectrogramConfig(kind="cqt", bins=176, low_hz=27.5, scaling="loudness")
+NORMALIZED = SpectrogramConfig(kind="cqt", bins=176, low_hz=27.5, scaling="loudness")
 
 
 def constant(*parts: tuple[int, float]) -> np.ndarray:
@@ -27,57 +28,78 @@ def constant(*parts: tuple[int, float]) -> np.ndarray:
 
 def test_loudness_is_that_of_the_loudest_256_ms() -> None:
     assert loudness(constant((4096, 0.1), (4096, -0.5), (100, 0.0))) == pytest.approx(0.5)
-    # The end counts as a whole stretch, so that a last click is none: 64 samples of 1 in 4096.
+    # The end counts as a whole block, so that a last click is none: 64 samples of 1 in 4096.
     assert loudness(constant((4096, 0.01), (64, 1.0))) == pytest.approx(0.125)
     assert loudness(np.zeros(0, np.float32)) == 0.0
 
 
+def normalize(waveform: np.ndarray, measured: float) -> np.ndarray:
+    return LoudnessNormalization()([waveform[None], np.array([measured], np.float32)])[0].numpy()
+
+
 def test_gain_ends_70_db_below_full_scale() -> None:
-    assert gain_of(0.5) == pytest.approx(0.2)
-    assert gain_of(10 ** (-60 / 20)) == pytest.approx(100.0)
-    assert gain_of(0.0) == pytest.approx(10 ** (70 / 20) / 10)
+    one = constant((4, 1.0))
+    np.testing.assert_allclose(normalize(one, 0.5), 0.2, rtol=1e-6)
+    np.testing.assert_allclose(normalize(one, 10 ** (-60 / 20)), 100.0, rtol=1e-6)
+    np.testing.assert_allclose(normalize(one, 0.0), 10 ** (70 / 20) / 10, rtol=1e-6)
 
 
-def test_windows_keep_their_loudness_beside_each_other() -> None:
-    leveller = Leveller(seconds=60.0)
-    first, soft, louder = (leveller.level(constant((8192, v))) for v in (0.2, 0.02, 0.4))
-    np.testing.assert_allclose(first, 0.1, rtol=1e-6)
-    # A tenth of what was loud a minute ago, which is forgotten by a decibel.
-    np.testing.assert_allclose(soft, 0.01 * 10 ** (FORGOTTEN_DB / 20), rtol=1e-6)
-    np.testing.assert_allclose(louder, 0.1, rtol=1e-6)
-    known = Leveller(seconds=60.0, level=0.4)
-    np.testing.assert_allclose(known.level(constant((8192, 0.02))), 0.005, rtol=1e-6)
-    np.testing.assert_allclose(known.level(constant((8192, 0.8))), 0.2, rtol=1e-6)
+def test_the_gain_is_rounded_once() -> None:
+    """Notes must not change by the last bit of a gain: it is computed in 64 bits, then rounded."""
+    random = np.random.default_rng(0)
+    waveform = random.normal(0, 0.1, (50, 64)).astype(np.float32)
+    measured = random.uniform(1e-4, 1, 50).astype(np.float32)
+    gain = (0.1 / np.maximum(measured.astype(np.float64), 10 ** (-70 / 20))).astype(np.float32)
+    found = LoudnessNormalization()([waveform, measured]).numpy()
+    np.testing.assert_array_equal(found, waveform * gain[:, None])
 
 
-def test_recordings_of_any_level_are_cut_into_the_same_windows() -> None:
+def test_without_normalization_waveforms_stay_as_they_are() -> None:
+    waveform = np.random.default_rng(0).normal(0, 0.1, (2, 64)).astype(np.float32)
+    found = LoudnessNormalization(active=False)([waveform, np.ones(2, np.float32)])
+    np.testing.assert_array_equal(found, waveform)
+
+
+def test_the_loudness_so_far_decays_by_a_decibel_a_minute() -> None:
+    running = RunningLoudness(seconds=60.0)
+    first, soft, louder = (running.update(constant((8192, v))) for v in (0.2, 0.02, 0.4))
+    assert first == pytest.approx(0.2)
+    assert soft == pytest.approx(0.2 * 10 ** (-DECAY_DB / 20))
+    assert louder == pytest.approx(0.4)
+
+
+def test_windows_carry_the_loudness_of_the_recording_or_of_what_came_so_far() -> None:
     config = replace(preset("tiny"), "spectrogram", scaling="loudness")
     sound = np.random.default_rng(0).normal(0, 0.1, 200_000).astype(np.float32)
     sound[:80_000] *= 0.25
 
-    def windows(waveform: np.ndarray) -> list[np.ndarray]:
-        cutter = window_cutter(config)
-        cuts = [*cutter.push(waveform), *(cut for rest in cutter.flush() for cut in rest)]
-        return [cut.waveform for cut in cuts]
+    def windows(waveform: np.ndarray, known: float | None = None) -> list[Window]:
+        cutter = window_cutter(config, known)
+        return [*cutter.push(waveform), *(window for last in cutter.flush() for window in last)]
 
-    for window, softer in zip(windows(sound), windows(sound * 0.125), strict=True):
-        np.testing.assert_array_equal(window, softer)
-    as_it_is = window_cutter(preset("tiny")).push(sound)[0].waveform
+    so_far = [window.loudness for window in windows(sound)]
+    # Soft at first; a tenth is the standard deviation of the louder part.
+    assert so_far[0] == pytest.approx(0.025, rel=0.1) and so_far[-1] == pytest.approx(0.1, rel=0.1)
+    softer = [window.loudness for window in windows(sound * 0.125)]
+    np.testing.assert_allclose(softer, np.array(so_far) / 8, rtol=1e-6)
+    assert {window.loudness for window in windows(sound, 0.3)} == {0.3}
+    # Samples are those of the recording, behind the margin.
+    first = windows(sound)[0].waveform
     begin = config.inference.margin_frames * config.spectrogram.hop
-    np.testing.assert_array_equal(as_it_is[begin:], sound[: len(as_it_is) - begin])
+    np.testing.assert_array_equal(first[begin:], sound[: len(first) - begin])
 
 
 def test_scaling_is_the_same_in_every_window() -> None:
-    layer = LoudnessScaling(range_db=60.0, power=False, loud=2.0)
+    layer = LoudnessScaling(range_db=60.0, power=False, reference=2.0)
     window = np.array([[[2.0, 0.2, 0.002, 1e-9, 20.0]]], np.float32)
     expected = [[[1.0, 2 / 3, 0.0, 0.0, 4 / 3]]]
     np.testing.assert_allclose(layer(window), expected, atol=1e-6)
     np.testing.assert_allclose(layer(window[..., :3]), [[[1.0, 2 / 3, 0.0]]], atol=1e-6)
-    power = LoudnessScaling(range_db=60.0, loud=2.0)(window)
+    power = LoudnessScaling(range_db=60.0, reference=2.0)(window)
     np.testing.assert_allclose(power, [[[1.0, 5 / 6, 0.5, 0.0, 7 / 6]]], atol=1e-6)
 
 
-def test_training_hears_recordings_of_any_level_alike(tmp_path: Path) -> None:
+def test_training_windows_do_not_depend_on_the_level_of_a_recording(tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     sound = random.normal(0, 8000, 100_000).clip(-32_000, 32_000) // 8 * 8
     notes = Notes([0.5], [1.5], [60], [80])
@@ -86,7 +108,9 @@ def test_training_hears_recordings_of_any_level_alike(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         write_prepared(tmp_path / name, [[(samples.astype(np.int16), notes)]])
         config = Config(
-            name="x", spectrogram=LEVELLED, training=TrainingConfig(window_frames=60, batch_size=2)
+            name="x",
+            spectrogram=NORMALIZED,
+            training=TrainingConfig(window_frames=60, batch_size=2),
         )
         batch = next(iter(training_input(config, load_index(tmp_path / name, "train"))))
         spectrograms.append(batch["spectrogram"].numpy())
@@ -94,8 +118,9 @@ def test_training_hears_recordings_of_any_level_alike(tmp_path: Path) -> None:
     assert 0.5 < spectrograms[0].max() < 1.2
 
 
-def test_the_exported_graph_levels_a_file_as_python_does() -> None:
+def test_loudness_in_a_graph_is_that_in_python() -> None:
     sound = np.random.default_rng(1).normal(0, 0.01, 10_001).astype(np.float32)
     both = np.stack([sound[:8192], sound[1000:9192] * 0.1])
     for waveform in (sound[None], both, sound[None, :100], np.zeros((1, 10), np.float32)):
-        np.testing.assert_allclose(levelled_graph(waveform), levelled(waveform), rtol=1e-6)
+        expected = [loudness(row) for row in waveform]
+        np.testing.assert_allclose(RecordingLoudness()(waveform), expected, rtol=1e-6)

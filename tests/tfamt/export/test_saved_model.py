@@ -19,14 +19,14 @@ import soundfile
 import tensorflow as tf
 
 from tests.support.processes import command
-from tfamt.audio.loudness import levelled
+from tfamt.audio.loudness import loudness
 from tfamt.audio.reading import read
 from tfamt.config import Config, replace
 from tfamt.errors import InputError
 from tfamt.export.onnx import export_onnx
 from tfamt.export.saved_model import Exported, check_parity, export_saved_model, load_signatures
 from tfamt.export.serving_module import resample
-from tfamt.network.frontend import build_frontend
+from tfamt.network.frontend import build_frontend, build_recording_frontend
 from tfamt.network.model import build_model
 from tfamt.network.trained_models import load_model, load_transcriber
 from tfamt.network.weights import named_weights, save_weights, shipped_weights
@@ -91,12 +91,12 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @functools.cache
 def network() -> tuple[keras.Model, keras.Model]:
     config, model = load_transcriber(shipped_weights())
-    return build_frontend(config.spectrogram), model
+    return build_recording_frontend(config.spectrogram), model
 
 
 def expected(waveform: np.ndarray) -> dict[str, np.ndarray]:
     frontend, model = network()
-    outputs = model(frontend(levelled(waveform)), training=False)
+    outputs = model(frontend(waveform), training=False)
     return {name: value.numpy() for name, value in outputs.items()}
 
 
@@ -132,14 +132,14 @@ def test_a_reconstructor_makes_one_signature_more(paper: Path, paper_export: Exp
         "frame_times", "pianoroll", "pianoroll_second_pass", "reconstruction", "spectrogram"
     }  # fmt: skip
     config, model = load_model(paper)
-    spectrogram = build_frontend(config.spectrogram)(waveform)
+    spectrogram = build_recording_frontend(config.spectrogram)(waveform)
     np.testing.assert_allclose(outputs["spectrogram"], spectrogram, rtol=0, atol=1e-5)
     for name, value in model(spectrogram, training=False).items():
         np.testing.assert_allclose(outputs[name], value, rtol=0, atol=1e-5)
     assert np.std(outputs["pianoroll"]) > 0.05
 
 
-def test_recordings_of_any_level_are_heard_alike(tmp_path: Path) -> None:
+def test_rolls_do_not_depend_on_the_level_of_a_recording(tmp_path: Path) -> None:
     smaller = replace(
         preset("piano"), "model", channels=(4, 8), temporal_context="none", refinement=4
     )
@@ -150,16 +150,25 @@ def test_recordings_of_any_level_are_heard_alike(tmp_path: Path) -> None:
     loaded = load_signatures(exported.path)
     assert set(loaded) == {"serving_default", "windows", "from_wav_bytes", "config"}
     loud = np.random.default_rng(0).normal(0, 0.2, (1, 9000)).astype(np.float32)
+    soft = loud / 16
     _, model = load_transcriber(weights)
-    heard = {
-        name: model(build_frontend(config.spectrogram)(waveform), training=False)["pianoroll"]
-        for name, waveform in {"loud": levelled(loud), "soft": loud / 16}.items()
-    }
-    # A recording has its loudness taken away, a window keeps it.
-    for signature, expected_of_soft in (("serving_default", "loud"), ("windows", "soft")):
-        outputs = loaded[signature](waveform=tf.constant(loud / 16))
-        np.testing.assert_allclose(outputs["pianoroll"], heard[expected_of_soft], atol=1e-5)
-    assert np.abs(heard["loud"] - heard["soft"]).max() > 1e-4
+    frontend = build_frontend(config.spectrogram)
+    # A recording is normalized to its own loudness, a window to that of its recording.
+    measured = np.array([loudness(soft[0])], np.float32)
+    cases = (
+        ({"waveform": soft}, "serving_default", measured),
+        ({"waveform": soft, "loudness": measured}, "windows", measured),
+        ({"waveform": soft, "loudness": 4 * measured}, "windows", 4 * measured),
+    )
+    rolls = []
+    for inputs, signature, level in cases:
+        outputs = loaded[signature](**{name: tf.constant(x) for name, x in inputs.items()})
+        rolls.append(outputs["pianoroll"].numpy())
+        expected_roll = model(frontend([soft, level]), training=False)["pianoroll"]
+        np.testing.assert_allclose(rolls[-1], expected_roll, atol=1e-5)
+    assert np.abs(rolls[1] - rolls[2]).max() > 1e-4
+    same = loaded["serving_default"](waveform=tf.constant(loud))["pianoroll"]
+    np.testing.assert_allclose(same, rolls[0], atol=1e-4)
     # Both compare with the model on a recording that is not at that level.
     assert export_onnx(tmp_path / "level.onnx", weights).difference < 1e-3
 
@@ -397,7 +406,9 @@ def test_openvino_runs_lstms_of_any_length(
     config, model = load_model(paper)
     for samples in (30_000, 20_000, 30_000):
         waveform = music[None, :samples]
-        value = model(build_frontend(config.spectrogram)(waveform), training=False)["pianoroll"]
+        value = model(build_recording_frontend(config.spectrogram)(waveform), training=False)[
+            "pianoroll"
+        ]
         outputs = {port.any_name: value for port, value in compiled([waveform]).items()}
         np.testing.assert_allclose(outputs["pianoroll"], value, rtol=0, atol=1e-4)
 
@@ -415,7 +426,7 @@ def test_onnx_runtime(source: str, paper: Path, music: np.ndarray, tmp_path: Pat
         done = export("--format=onnx", "--weights", paper, file)
         assert (done.returncode, done.stderr) == (0, "")
         config, model = load_model(paper)
-        outputs = model(build_frontend(config.spectrogram)(both), training=False)
+        outputs = model(build_recording_frontend(config.spectrogram)(both), training=False)
         value = {"pianoroll": outputs["pianoroll"].numpy()}
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfamt.config import SpectrogramConfig
 from tfamt.network.blocks import dilated_residual
-from tfamt.network.frontend import build_frontend
+from tfamt.network.frontend import build_recording_frontend
 from tfamt.network.layers.batch_normalization import BatchNormalization
 from tfamt.network.layers.bidirectional_lstm import BidirectionalLSTM
 from tfamt.network.layers.constant_q import ConstantQ
@@ -104,7 +104,7 @@ def test_frontend_gives_the_frames_that_lie_in_the_audio(kind: str, samples: int
         else SpectrogramConfig(kind="cqt", bins=176, low_hz=27.5)
     )
     waveform = np.random.default_rng(1).normal(0, 0.1, (2, samples)).astype(np.float32)
-    scaled = build_frontend(config)(waveform).numpy()
+    scaled = build_recording_frontend(config)(waveform).numpy()
     assert scaled.shape == (2, -(-samples // 512), config.bins)
     assert np.isfinite(scaled).all()
     assert 0.0 <= scaled.min() < scaled.max() <= 1.0
@@ -113,7 +113,9 @@ def test_frontend_gives_the_frames_that_lie_in_the_audio(kind: str, samples: int
 def test_silence_is_defined() -> None:
     for scaling in ("minmax", "loudness"):
         assert np.isfinite(
-            build_frontend(SpectrogramConfig(scaling=scaling))(np.zeros((1, 9000), np.float32))
+            build_recording_frontend(SpectrogramConfig(scaling=scaling))(
+                np.zeros((1, 9000), np.float32)
+            )
         ).all()
 
 
@@ -248,7 +250,7 @@ def test_padding_and_cropping() -> None:
             (1, 4000),
         ),
         (MinMaxScaling(), (1, 5, 6)),
-        (LoudnessScaling(range_db=60.0, power=False, loud=0.3), (1, 5, 6)),
+        (LoudnessScaling(range_db=60.0, power=False, reference=0.3), (1, 5, 6)),
         (PadFrames(9), (1, 5, 6, 1)),
         (BidirectionalLSTM(4), (1, 5, 6)),
         (BidirectionalLSTM(4, 2), (1, 5, 6)),

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.authors_network import load_weights
 from tfamt.config import Config, ModelConfig
-from tfamt.network.frontend import build_frontend, spectrogram_layer
+from tfamt.network.frontend import build_recording_frontend, spectrogram_layer
 from tfamt.network.model import FEATURE_MAP, build_model
 from tfamt.presets import preset
 
@@ -160,6 +160,8 @@ def test_the_feature_map_is_the_authors(shared_dir: Path) -> None:
 
 def test_frontend_equals_the_authors_input(shared_dir: Path) -> None:
     golden = _golden(shared_dir, "cqt")
-    scaled = build_frontend(preset("icpr2020_cqt").spectrogram)(golden["waveform"][None])[0].numpy()
+    scaled = build_recording_frontend(preset("icpr2020_cqt").spectrogram)(golden["waveform"][None])[
+        0
+    ].numpy()
     # The authors' raw spectrogram has a frame more, which the range may come from.
     np.testing.assert_allclose(scaled, golden["input_spectrogram"], rtol=0, atol=1e-3)

@@ -17,6 +17,7 @@ from tfamt.evaluation.metrics import score
 from tfamt.network import precision
 from tfamt.network.weights import load_weights
 from tfamt.presets import preset
+from tfamt.training import precision_probe
 from tfamt.transcription.transcriber import ModelOutput, Transcriber
 
 __all__ = ["data"]
@@ -26,7 +27,7 @@ def test_an_unknown_precision() -> None:
     with pytest.raises(
         InputError, match="must be one of float32, mixed_bfloat16. Received: 'half'"
     ):
-        precision.use_precision("half", preset("tiny"))
+        precision_probe.use_precision("half", preset("tiny"))
 
 
 @pytest.mark.parametrize(
@@ -40,9 +41,9 @@ def test_what_kills_the_process_is_refused(
     probe: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Processes that really die, since not every machine has a processor that lacks something.
-    monkeypatch.setattr(precision, "_PROBE", probe)
+    monkeypatch.setattr(precision_probe, "_PROBE", probe)
     with pytest.raises(InputError, match=f"cannot train in mixed_bfloat16: .*{said}") as error:
-        precision.use_precision("mixed_bfloat16", preset("tiny"))
+        precision_probe.use_precision("mixed_bfloat16", preset("tiny"))
     assert "Use --precision=float32" in str(error.value)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from tfamt.config import HEADS, Config, replace
 from tfamt.network.layers.key_neighbours import KeyNeighbours
 from tfamt.network.model import build_model
-from tfamt.network.refinement import PARTIAL_GAIN, grow_refinement, partial_levels, refined
+from tfamt.network.refinement import PARTIAL_GAIN, grow_refinement, partial_levels, refine_logits
 from tfamt.network.weights import named_weights
 from tfamt.presets import preset
 
@@ -29,7 +29,7 @@ def test_a_key_sees_its_neighbours_and_the_mean() -> None:
 
 def test_the_refinement_is_the_same_for_every_key_and_hears_a_second_around() -> None:
     inputs = {head: keras.Input((None, 88), name=head) for head in HEADS}
-    refine = keras.Model(inputs, refined(inputs, 6, "float32"))
+    refine = keras.Model(inputs, refine_logits(inputs, 6, "float32"))
     random = np.random.default_rng(8)
     for weight in refine.weights:
         if weight.name not in ("gamma", "moving_variance"):
@@ -80,7 +80,12 @@ def test_the_piano_hears_a_tone_at_the_keys_whose_partial_it_is() -> None:
 
 def test_a_refinement_grows_without_a_change_of_what_it_says() -> None:
     def model(**refinement: int) -> keras.Model:
-        settings = {"channels": (4,), "context": "none", "heads": HEADS, "reconstruction": False}
+        settings = {
+            "channels": (4,),
+            "temporal_context": "none",
+            "heads": HEADS,
+            "reconstruction": False,
+        }
         return build_model(replace(Config(), "model", **settings, **refinement))
 
     random = np.random.default_rng(3)

@@ -50,8 +50,10 @@ def by_saved_model(model: Model, recording: Path) -> Notes:
     """The notes when the same SavedModel runs in this process."""
     config, _ = load_weights(shipped_weights())
 
-    def backend(waveform: np.ndarray) -> dict[str, np.ndarray]:
-        outputs = model.signatures["windows"](waveform=tf.constant(waveform))
+    def backend(waveform: np.ndarray, loudness: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = model.signatures["windows"](
+            waveform=tf.constant(waveform), loudness=tf.constant(loudness)
+        )
         return {name: outputs[name].numpy() for name in config.model.heads}
 
     return Transcriber(config, backend).transcribe(recording)

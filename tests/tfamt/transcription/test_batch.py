@@ -83,7 +83,7 @@ def test_a_killed_batch_goes_on_where_it_was(tmp_path: Path) -> None:
     write(folder / "3.wav", noise(1800.0))
     (folder / "4.wav").write_text("no audio")
     (tmp_path / "list").write_text("\n".join(f"in/{number}.wav" for number in (0, 1, 2, 3, 4)))
-    flags = ["--list=list", "--output_dir=out", "--manifest=manifest", "--csv", "--parallel=1"]
+    flags = ["--list=list", "--output_dir=out", "--journal=manifest", "--csv", "--parallel=1"]
     command = [sys.executable, "-m", "tfamt.commands.transcribe", *flags]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -190,7 +190,9 @@ app.run(main)
         (["--list=missing"], "missing: cannot be read"),
         (["--list=empty"], "names no recordings"),
         (["*.flac"], "matches no file"),
-        (["a.wav", "--manifest=a.wav"], "a.wav: is not a manifest"),
+        (["a.wav", "--journal=a.wav"], "a.wav: is not a journal"),
+        # The name of the flag before.
+        (["a.wav", "--manifest=a.wav"], "a.wav: is not a journal"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, arguments: list[str], said: str) -> None:

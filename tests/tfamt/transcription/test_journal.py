@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tfamt.errors import InputError
-from tfamt.transcription.journal import Manifest
+from tfamt.transcription.journal import Journal
 
 
 @pytest.fixture
@@ -20,21 +20,21 @@ def recording(tmp_path: Path) -> Path:
 
 
 def finished(recording: Path, settings: dict[str, object]) -> Path:
-    path = recording.parent / "manifest"
-    manifest = Manifest(path, settings)
+    path = recording.parent / "journal"
+    journal = Journal(path, settings)
     target = recording.with_suffix(".mid")
-    manifest.started(recording, [target])
-    manifest.done(recording, [target], 3)
-    manifest.close()
+    journal.started(recording, [target])
+    journal.done(recording, [target], 3)
+    journal.close()
     return path
 
 
 def is_done(path: Path, recording: Path, settings: dict[str, object]) -> bool:
-    manifest = Manifest(path, settings)
+    journal = Journal(path, settings)
     try:
-        return manifest.is_done(recording, [recording.with_suffix(".mid")])
+        return journal.is_done(recording, [recording.with_suffix(".mid")])
     finally:
-        manifest.close()
+        journal.close()
 
 
 def test_done_only_while_nothing_has_changed(recording: Path) -> None:
@@ -58,36 +58,36 @@ def test_it_may_be_cut_anywhere(recording: Path) -> None:
     path = recording.parent / "cut"
     for length in {*range(0, len(content), 7), 1, started - 1, started, len(content) - 1}:
         path.write_bytes(content[:length])
-        manifest = Manifest(path, {})
-        assert not manifest.is_done(recording, [recording.with_suffix(".mid")])
+        journal = Journal(path, {})
+        assert not journal.is_done(recording, [recording.with_suffix(".mid")])
         # As soon as it is known to have begun, its results are its own.
-        assert len(manifest.own()) == (1 if length >= started else 0)
-        manifest.done(recording, [recording.with_suffix(".mid")], 3)
-        manifest.close()
+        assert len(journal.own()) == (1 if length >= started else 0)
+        journal.done(recording, [recording.with_suffix(".mid")], 3)
+        journal.close()
         assert is_done(path, recording, {})
 
 
 def test_what_failed_is_told_and_not_done(recording: Path) -> None:
-    path = recording.parent / "manifest"
-    manifest = Manifest(path, {})
-    manifest.failed(recording, "is broken")
-    manifest.close()
+    path = recording.parent / "journal"
+    journal = Journal(path, {})
+    journal.failed(recording, "is broken")
+    journal.close()
     assert json.loads(path.read_text())["problem"] == "is broken"
     assert not is_done(path, recording, {})
 
 
 def test_two_cannot_write_at_a_time(recording: Path) -> None:
-    path = recording.parent / "manifest"
-    manifest = Manifest(path, {})
+    path = recording.parent / "journal"
+    journal = Journal(path, {})
     with pytest.raises(InputError, match="in use by another process"):
-        Manifest(path, {})
-    manifest.close()
-    Manifest(path, {}).close()
+        Journal(path, {})
+    journal.close()
+    Journal(path, {}).close()
 
 
 @pytest.mark.parametrize("content", [b"RIFF\n", b"[]\n", b'{"state": "done"}\n', b"\xff\xff\n"])
 def test_other_files_are_left_alone(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(InputError, match="is not a manifest"):
-        Manifest(tmp_path / "file", {})
+    with pytest.raises(InputError, match="is not a journal"):
+        Journal(tmp_path / "file", {})
     assert (tmp_path / "file").read_bytes() == content

@@ -45,8 +45,8 @@ def test_chunks_of_any_size_give_the_notes_of_the_whole(
 ) -> None:
     whole = quick.transcribe(music, sample_rate=44100)
     assert len(whole) > 20
-    level = loudness(resample(music, 44100))
-    streaming = StreamingTranscriber(quick, sample_rate=44100, level=level)
+    measured = loudness(resample(music, 44100))
+    streaming = StreamingTranscriber(quick, sample_rate=44100, loudness=measured)
     assert streamed(streaming, music, sizes) == whole
 
 
@@ -59,7 +59,7 @@ def test_a_stream_of_unknown_loudness_gives_the_notes_of_the_loudness_so_far(
     so_far = streamed(StreamingTranscriber(quick, sample_rate=44100), rising, [44100])
     assert so_far == quick.transcribe_blocks([waveform])
     whole = quick.transcribe(waveform, sample_rate=16000)
-    assert whole == quick.transcribe_blocks([waveform], level=loudness(waveform))
+    assert whole == quick.transcribe_blocks([waveform], loudness=loudness(waveform))
     early = [notes.velocity[notes.onset < 4.0].mean() for notes in (so_far, whole)]
     assert early[0] > early[1] + 5.0
 

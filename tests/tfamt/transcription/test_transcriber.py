@@ -88,11 +88,11 @@ def test_windows_of_a_recording_are_heard_side_by_side() -> None:
     together = threading.Barrier(3, timeout=60)
     calls: list[int] = []
 
-    def network(windows: np.ndarray) -> dict[str, np.ndarray]:
+    def network(windows: np.ndarray, loudness: np.ndarray) -> dict[str, np.ndarray]:
         calls.append(len(windows))
         if len(calls) <= 3:
             together.wait()
-        return backend(windows)
+        return backend(windows, loudness)
 
     waveform = _noise(240 * 0.032)
     notes = Transcriber(config, network, concurrent_windows=3).transcribe(
@@ -114,7 +114,7 @@ def _clicks(seconds: int, step: float) -> Iterator[np.ndarray]:
         yield block
 
 
-def _click_listener(windows: np.ndarray) -> dict[str, np.ndarray]:
+def _click_listener(windows: np.ndarray, loudness: np.ndarray) -> dict[str, np.ndarray]:
     """A network that hears a unit sample as an onset, placed as `tfamt.notes.piano_roll` places labels: a triangle."""
     frames = windows.shape[1] // 512
     onset = np.zeros((len(windows), frames, 88), np.float32)
@@ -150,10 +150,10 @@ def test_a_fault_anywhere_ends_everything_and_is_raised(where: str) -> None:
                 raise _FaultError
             yield np.zeros(16000, np.float32)
 
-    def network(windows: np.ndarray) -> dict[str, np.ndarray]:
+    def network(windows: np.ndarray, loudness: np.ndarray) -> dict[str, np.ndarray]:
         if where == "network":
             raise _FaultError
-        return _click_listener(windows)
+        return _click_listener(windows, loudness)
 
     def listener(output: ModelOutput) -> None:
         if where == "listener":
@@ -185,11 +185,11 @@ def test_silence_has_no_notes(root) -> None:
 
 def test_a_recording_too_long_to_be_kept_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     transcriber = _transcriber()
-    levelled = replace(transcriber.config, "spectrogram", scaling="loudness")
-    transcriber = Transcriber(levelled, transcriber._backend)
+    normalizing = replace(transcriber.config, "spectrogram", scaling="loudness")
+    transcriber = Transcriber(normalizing, transcriber._backend)
     waveform = _noise(50)
     kept = transcriber.transcribe(waveform, sample_rate=16000)
     assert len(kept) > 50
     # Of its three blocks one may be kept.
-    monkeypatch.setattr("tfamt.transcription.transcriber._KEPT_BLOCKS", 1)
+    monkeypatch.setattr("tfamt.transcription.transcriber._CACHED_BLOCKS", 1)
     assert transcriber.transcribe(waveform, sample_rate=16000) == kept
