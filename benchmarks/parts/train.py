@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from tfamt.config import Config
-    from tfamt.training.trainer import Batch, Trainer
+    from tfamt.training.gradients import Batch
+    from tfamt.training.trainer import Trainer
 
 SEGMENT_SECONDS = 20.48
 

@@ -1,5 +1,5 @@
 from .beam_pipeline import prepare as prepare
-from .beam_pipeline import run_steps as run_steps
+from .beam_runner import run_steps as run_steps
 from .demo import prepare_demo as prepare_demo
 from .description import draw as draw
 from .description import format_text as format_text

@@ -13,11 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import os
-import re
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,11 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.preparation.plan import FORMAT, Options, alone, make_plan, plan_shards, settle
+from pipelines.preparation.beam_runner import run_steps
+from pipelines.preparation.plan import FORMAT, Options, check_or_write_plan, make_plan, plan_shards
 from pipelines.preparation.shards import ShardJob, read_index, write_shard
 from pipelines.readers.recordings import SPLITS, DataSet, LeftOut
 from tfamt.errors import InputError
 from tfamt.utils.atomic_files import atomic_write
+from tfamt.utils.locks import exclusive_lock
 
 DEFAULT_SHARDS = 32
 
@@ -87,48 +85,13 @@ def prepare(
     except OSError as error:
         raise InputError(f"cannot be created ({error.strerror})", path=target) from error
     jobs = plan_shards(data_set, target, shards)
-    with alone(target):
-        settle(target, make_plan(data_set, options, shards), overwrite=overwrite)
+    with exclusive_lock(target / ".lock", "another process is preparing this data set"):
+        check_or_write_plan(target, make_plan(data_set, options, shards), overwrite=overwrite)
         unfinished = [job for job in jobs if read_index(job) is None]
         with _watching(jobs, unfinished, progress):
             if unfinished:
                 run_steps(_transform(unfinished), workers, runner, beam_arguments)
         return _finish(data_set, target, options, jobs)
-
-
-def run_steps(steps: Any, workers: int, runner: str, arguments: Sequence[str]) -> None:
-    """Runs a Beam pipeline of the given transform; arguments are those of `prepare`.
-
-    Raises:
-      InputError: a worker raised it, or died.
-    """
-    # Seconds, which whoever finds everything done, or makes a mistake, need not wait.
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
-
-    options = list(arguments)
-    chosen: Any = runner
-    if runner == "DirectRunner":
-        # Beam's own choice under this name downloads a program when it runs.
-        chosen = FnApiRunner()
-        mode = "multi_processing" if workers > 1 else "in_memory"
-        options += [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
-        _let_workers_import()
-    try:
-        with (
-            _quiet(),
-            _mourning(),
-            beam.Pipeline(runner=chosen, options=PipelineOptions(options)) as pipeline,
-        ):
-            _ = pipeline | steps
-    except Exception as error:
-        # What a worker process raises arrives as text inside some other exception; what this one does, as itself,
-        # but with the name of the step behind the text.
-        text = f"InputError: {error}" if isinstance(error, InputError) else str(error)
-        if found := re.search(r"InputError: (.+?)(?: \[while running|\\n|\n|$)", text):
-            raise InputError(found[1].strip().removesuffix(".")) from error
-        raise
 
 
 def _transform(jobs: Sequence[ShardJob]) -> Any:
@@ -138,68 +101,6 @@ def _transform(jobs: Sequence[ShardJob]) -> Any:
     steps: Any = apache_beam
     # Without the reshuffle a runner may fuse the steps and give all shards to one worker.
     return steps.Create(jobs) | steps.Reshuffle() | steps.Map(write_shard)
-
-
-def _let_workers_import() -> None:
-    """Worker processes find this package where it lies, installed or not."""
-    root = str(Path(__file__).resolve().parents[2])
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if root not in paths:
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, *paths]))
-
-
-@contextmanager
-def _mourning() -> Iterator[None]:
-    """Ends the block when a worker process dies (out of memory, most likely): Beam would wait for it for ever.
-
-    Raises:
-      InputError: one has died.
-    """
-    deaths: list[str] = []
-    before = threading.excepthook
-
-    def listen(arguments: threading.ExceptHookArgs) -> None:
-        text = str(arguments.exc_value)
-        if not text.startswith("Worker subprocess exited"):
-            # That the connection to it broke is no news.
-            return
-        deaths.append(text)
-        # Of what wakes a main thread that waits for a lock, only a signal is real enough.
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.excepthook = listen
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        if not deaths:
-            raise
-        raise InputError(
-            f"a worker process died ({deaths[0].removeprefix('Worker subprocess ')})",
-            fix="If memory ran out, take fewer --workers. What is done stays: the same command goes on from there.",
-        ) from error
-    finally:
-        threading.excepthook = before
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the logs of Beam and its worker processes off the screen, and lets this program's own lines through."""
-    logger, ours = logging.getLogger(), sys.stderr
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    ours.flush()
-    screen = os.dup(2)
-    with open(os.devnull, "w") as nowhere, open(screen, "w", buffering=1, closefd=False) as lines:
-        # Workers inherit the descriptor; Beam has no option for what they say before they are connected.
-        os.dup2(nowhere.fileno(), 2)
-        sys.stderr = lines
-        try:
-            yield
-        finally:
-            sys.stderr = ours
-            os.dup2(screen, 2)
-            os.close(screen)
-            logger.setLevel(level)
 
 
 @contextmanager

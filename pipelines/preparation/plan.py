@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +76,7 @@ def make_plan(data_set: DataSet, options: Options, shards: int) -> dict[str, Any
     }
 
 
-def settle(folder: Path, plan: Mapping[str, Any], *, overwrite: bool) -> None:
+def check_or_write_plan(folder: Path, plan: Mapping[str, Any], *, overwrite: bool) -> None:
     """Makes sure that the folder holds nothing but parts of this very data set.
 
     Raises:
@@ -133,27 +131,3 @@ def _difference(known: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             return f"{', '.join(sorted(names)[:3])}{more}: {text} in the source"
     return "plan.json is damaged"
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keeps other processes from preparing the same folder while the block runs.
-
-    Raises:
-      InputError: another one does, or the folder cannot be written.
-    """
-    path = folder / ".lock"
-    try:
-        file = path.open("w")
-    except OSError as error:
-        raise InputError(f"cannot be written ({error.strerror})", path=folder) from error
-    with file:
-        try:
-            # The kernel lets go of it whatever becomes of the process.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError("another process is preparing this data set", path=folder) from error
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 from .ablation_report import write_report as write_report
+from .ablation_runs import run_ablation as run_ablation
 from .ablation_study import AblationSettings as AblationSettings
 from .ablation_study import open_study as open_study
-from .ablation_study import run_ablation as run_ablation
 from .feature_maps import inspect_model as inspect_model
 from .feature_maps import write_maps as write_maps
 from .feature_maps import write_panels_png as write_panels_png

@@ -22,11 +22,12 @@ from pipelines.training.validator import Validator
 from tfamt.config import Config
 from tfamt.errors import InputError
 from tfamt.training.distribution import Share, choose_strategy, share_of
+from tfamt.training.ends import NonFiniteLossError, StoppedError
 from tfamt.training.precision_probe import use_precision
 from tfamt.training.progress import Progress
 from tfamt.training.run_folder import check_or_write_config, check_or_write_settings
 from tfamt.training.tensorboard import profiled, write_config
-from tfamt.training.trainer import NonFiniteLossError, StoppedError, Trainer
+from tfamt.training.trainer import Trainer
 from tfamt.utils.locks import exclusive_lock
 from tfamt.utils.output_paths import make_folder
 

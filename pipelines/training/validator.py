@@ -14,8 +14,9 @@ from tfamt.network.model import build_model
 from tfamt.network.trained_models import assign_weights
 from tfamt.network.weights import save_weights
 from tfamt.notes.table import Notes
+from tfamt.training.progress import Scalars
 from tfamt.training.tensorboard import write_excerpt
-from tfamt.training.trainer import Scalars, Trainer
+from tfamt.training.trainer import Trainer
 from tfamt.transcription.backends import keras_backend
 from tfamt.transcription.transcriber import Transcriber
 

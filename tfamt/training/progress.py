@@ -1,22 +1,21 @@
-"""How a run shows its progress: a bar in a terminal, lines elsewhere."""
+"""Show the progress of a run: a bar in a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Generator, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from tfamt.training.trainer import Scalars
-
 T = TypeVar("T")
+Scalars = dict[str, float]
 
 
 class Progress:
-    """Given to a run as its `report`; counts the steps by the batches that it takes.
+    """Report a run; counts its steps by the batches that it takes.
 
     Where stderr is a terminal, a bar there shows steps, rate, time left and the last loss, and stdout, if it is the
     terminal too, takes validations alone. Elsewhere each report is a line on stdout.
@@ -37,7 +36,7 @@ class Progress:
         self._reports_as_lines = self._bar is None or not sys.stdout.isatty()
 
     def count(self, batches: Iterable[T]) -> Generator[T, None, None]:
-        """The same batches; a step counts as made when the next batch is asked for."""
+        """Yield the same batches; a step counts as made when the next batch is asked for."""
         try:
             for step, batch in enumerate(batches, self.first):
                 self._go_to(step)
@@ -47,7 +46,7 @@ class Progress:
                 self._bar.close()
 
     def __call__(self, step: int, scalars: Scalars) -> None:
-        """Shows a report of training, which has a "loss", or of a validation."""
+        """Show a report of training, which has a "loss", or of a validation."""
         self._go_to(step)
         if self._bar is not None and "loss" in scalars:
             self._bar.set_postfix_str(f"loss {scalars['loss']:.4g}")
@@ -72,10 +71,41 @@ class Progress:
         if self._bar is None:
             print(line, flush=True)
         else:
-            # Takes the bar away, writes, and draws it anew below.
+            # tqdm removes the bar, writes, and draws it again below.
             self._bar.write(line)
 
 
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+class Clock:
+    """Measure windows per second, and the share of the time spent waiting for them."""
+
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        self._begin = time.monotonic()
+        self._batches = 0
+        self._waited = 0.0
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Measure the wait for each batch, around it."""
+        begin = time.monotonic()
+        yield
+        self._waited += time.monotonic() - begin
+        # Counted here, because a lap after a resumption or a validation has fewer steps than a report.
+        self._batches += 1
+
+    def lap(self, batch_size: int) -> Scalars:
+        """Return the figures since the last lap."""
+        elapsed = max(time.monotonic() - self._begin, 1e-9)
+        figures = {
+            "windows_per_second": self._batches * batch_size / elapsed,
+            "waiting_for_input": self._waited / elapsed,
+        }
+        self._start()
+        return figures

@@ -6,7 +6,6 @@ after that, "failed" with the reason. The last line of a recording counts; a lin
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tfamt.errors import InputError
+from tfamt.utils.locks import lock_file
 
 _BEGINNING = b'{"recording": "'
 
@@ -38,11 +38,9 @@ class Journal:
         try:
             # Open as long as the manifest is: the lock goes with it.
             self._file = open(path, "a+b")  # noqa: SIM115
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError("is in use by another process", path=path) from error
         except OSError as error:
             raise InputError(f"cannot be written ({error.strerror})", path=path) from error
+        lock_file(self._file, path, "is in use by another process")
         self._file.seek(0)
         content = self._file.read()
         self._entries = _entries(content, path)

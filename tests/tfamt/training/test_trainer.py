@@ -18,7 +18,7 @@ from tfamt.config import Config, TrainingConfig, replace
 from tfamt.errors import InputError
 from tfamt.network.weights import load_weights, named_weights
 from tfamt.presets import preset
-from tfamt.training.schedules import Schedule
+from tfamt.training.optimizer import Schedule
 from tfamt.training.trainer import Trainer
 
 # As small as a model of both halves can be: what is tested does not depend on its size, the time to build it does.

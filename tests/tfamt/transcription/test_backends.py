@@ -8,7 +8,6 @@ from tfamt.network.model import build_model
 from tfamt.presets import preset
 from tfamt.transcription.backends import keras_backend
 
-
 LOUDNESS = np.full(1, 0.1, np.float32)
 
 
