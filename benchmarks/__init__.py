@@ -1,1 +1,1 @@
-"""Measurements of speed, memory and accuracy; not part of the wheel."""
+"""Measure speed, memory and accuracy; not part of the wheel."""

@@ -1,4 +1,4 @@
-"""How many products a network takes, and how many this machine can do."""
+"""Count the multiplications of a network, and those that this machine can do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def multiply_adds(model: keras.Model, frames: int, bins: int) -> int:
-    """Products on the way of one spectrogram [frames, bins] through a model, counted as they are computed."""
+    """Count the multiplications of one spectrogram [frames, bins] through a model, as they are computed."""
     import tensorflow as tf
     from tensorflow.python.framework import op_callbacks
 
@@ -41,7 +41,7 @@ def _products(name: str, inputs: Any, output: Any, attributes: tuple[Any, ...]) 
 
 
 def peak_multiply_adds() -> float:
-    """Products in a CPU second of a convolution that suits this machine: 3x3, 128 channels in and out."""
+    """Measure multiplications per CPU second of a convolution that suits this machine: 3x3, 128 channels in and out."""
     import tensorflow as tf
 
     image, kernel = tf.random.normal([8, 80, 28, 128]), tf.random.normal([3, 3, 128, 128])

@@ -1,8 +1,8 @@
-"""Runs basic-pitch for `bin/benchmark transcribe --compare_with`, in an environment that has it and not tfamt.
+"""Run basic-pitch for `bin/benchmark transcribe --compare_with`, in an environment that has it and not tfamt.
 
 Usage: PYTHON basic_pitch_worker.py onnx|tf
 
-Says "ready" when the model is loaded and has been used once; then takes lines "RECORDING<TAB>MIDI" and says "done"
+Prints "ready" when the model is loaded and has been used once; then takes lines "RECORDING<TAB>MIDI" and prints "done"
 after each.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Loads the model, then works line by line."""
+    """Load the model, then works line by line."""
     from basic_pitch import (  # type: ignore[import-not-found]
         FilenameSuffix,
         build_icassp_2022_model_path,

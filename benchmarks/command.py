@@ -1,4 +1,4 @@
-"""Measures how fast tfamt is on this machine, and how much memory it takes.
+"""Measure how fast tfamt is on this machine, and how much memory it takes.
 
 Usage: bin/benchmark PART [flags]
 
@@ -21,14 +21,14 @@ __doc__ = f"{__doc__.strip()}\n\nParts: {', '.join(PARTS)}."
 
 
 def main(argv: list[str]) -> int:
-    """Says what can be measured: a part's own `main` has been called instead if one was named."""
+    """Name the parts: if one was given, its own `main` has been called instead."""
     raise InputError(
         f"name the part to measure: {', '.join(PARTS)}. Received: {' '.join(argv[1:]) or 'nothing'}"
     )
 
 
 def cli() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     if len(sys.argv) > 1 and sys.argv[1] in PARTS:
         part = sys.argv.pop(1)
         run(importlib.import_module(f"benchmarks.parts.{part}").main)

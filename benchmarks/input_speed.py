@@ -1,4 +1,4 @@
-"""The speed of the input pipeline and of the training that it feeds, each in the process that calls."""
+"""Measure the speed of the input pipeline, and of the training that it feeds, each in the calling process."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Speed:
 
 
 def deliver(data: str, preset_name: str, batch_size: int, batches: int) -> Speed:
-    """Takes so many batches out of the input pipeline, after four that do not count, with all augmentation.
+    """Take so many batches from the input pipeline, after four warm-up batches, with all augmentation.
 
     Args:
       data: a prepared data set.
@@ -70,7 +70,7 @@ def deliver(data: str, preset_name: str, batch_size: int, batches: int) -> Speed
 
 
 def train(data: str, preset_name: str, batch_size: int, steps: int) -> Speed:
-    """Makes so many training steps, after one that does not count, with a batch that is already there."""
+    """Make so many training steps, after a warm-up step, with a fixed batch."""
     import tensorflow as tf
 
     config = replace(preset(preset_name), "training", batch_size=batch_size)
@@ -104,7 +104,7 @@ def _input(data: str, preset_name: str, batch_size: int, **augmentation: Any) ->
 
 
 def _room_responses() -> list[NDArray[np.float32]]:
-    """Noise that dies away, a second long: as expensive as real rooms."""
+    """Return decaying noise, a second long: as expensive as real rooms."""
     random = np.random.default_rng(0)
     decay = 10.0 ** (-3.0 * np.arange(16_000) / 16_000)
     return [(random.normal(0, 0.1, 16_000) * decay).astype(np.float32) for _ in range(8)]

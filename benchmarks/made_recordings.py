@@ -1,4 +1,4 @@
-"""Recordings that benchmarks make themselves: simple tones with their labels."""
+"""Make recordings for benchmarks: simple tones with their labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PHRASE_SECONDS = 20.0
 
 
 def phrase() -> Notes:
-    """20 seconds of random notes, 8 a second; always the same."""
+    """Return 20 seconds of random notes, 8 a second; always the same."""
     random = np.random.default_rng(0)
     onset = np.sort(random.uniform(0.0, _PHRASE_SECONDS - 1.0, 160))
     return Notes(
@@ -27,7 +27,7 @@ def phrase() -> Notes:
 
 
 def make_recordings(folder: Path, count: int, seconds: float, rate: int, channels: int) -> None:
-    """Writes `count` 16-bit wav files of so many seconds, each with a .csv of its notes, into folder/train."""
+    """Write `count` 16-bit wav files of so many seconds, each with a .csv of its notes, into folder/train."""
     import soundfile
 
     place = folder / "train"

@@ -1,4 +1,4 @@
-"""Time and memory of processes, for `bin/benchmark`."""
+"""Measure time and memory of processes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Times = dict[str, list[tuple[float, float]]]
 
 
 def in_turns(calls: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 2) -> Times:
-    """Calls one after the other, `repeats` times, so that what else the machine does hits all alike.
+    """Call one function after the other, `repeats` times, so that other load on the machine affects all alike.
 
     Args:
       calls: by name.
@@ -57,7 +57,7 @@ def in_turns(calls: Mapping[str, Callable[[], object]], repeats: int, warm_up: i
 
 
 def medians(times: Times) -> dict[str, tuple[float, float]]:
-    """Medians of wall and of CPU seconds."""
+    """Return medians of wall and of CPU seconds."""
     return {
         name: (
             statistics.median(wall for wall, _ in turns),
@@ -68,10 +68,10 @@ def medians(times: Times) -> dict[str, tuple[float, float]]:
 
 
 def run_measured(command: Sequence[str]) -> Usage:
-    """Runs a command to its end.
+    """Run a command to its end.
 
     Raises:
-      InputError: it failed; the message holds the last line that it said.
+      InputError: it failed; the message holds the last line of its output.
     """
     begin = time.perf_counter()
     peak = 0.0
@@ -84,25 +84,25 @@ def run_measured(command: Sequence[str]) -> Usage:
                 peak = max(peak, _megabytes(pid))
                 cpu[pid] = max(cpu_seconds(pid), cpu.get(pid, 0.0))
             try:
-                _, said = process.communicate(timeout=_POLL_SECONDS)
+                _, output = process.communicate(timeout=_POLL_SECONDS)
                 break
             except subprocess.TimeoutExpired:
                 continue
     if process.returncode:
-        last = said.strip().splitlines()[-1:] or ["it said nothing"]
+        last = output.strip().splitlines()[-1:] or ["it printed nothing"]
         raise InputError(f"{' '.join(command[:5])} ... failed: {last[0]}")
     return Usage(time.perf_counter() - begin, sum(cpu.values()), peak)
 
 
 def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """The result of a function of a module, called in a process that has done nothing else before."""
+    """Call a function of a module in a new process; return its result."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def peak_megabytes() -> float:
-    """The most that this process itself has had in memory, in MB (2^20 bytes).
+    """Return the peak memory of this process, in MB (2^20 bytes).
 
     Not `resource.getrusage`: its maximum is inherited, so a child of a large process would begin with that.
     """
@@ -110,7 +110,7 @@ def peak_megabytes() -> float:
 
 
 def megabytes_now() -> float:
-    """What this process has in memory now, in MB (2^20 bytes)."""
+    """Return the present memory of this process, in MB (2^20 bytes)."""
     return _megabytes(os.getpid(), "VmRSS")
 
 
@@ -120,14 +120,14 @@ def _megabytes(pid: int, field: str = "VmHWM") -> float:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a running process has used so far, in all its threads."""
+    """Return the CPU time of a running process so far, in all its threads."""
     fields = _stat(pid)
     ticks = int(fields[11]) + int(fields[12]) if fields else 0
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _family(root: int) -> set[int]:
-    """The process and all that descend from it."""
+    """Return the process and all that descend from it."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*"):
         fields = _stat(int(path.name))
@@ -141,7 +141,7 @@ def _family(root: int) -> set[int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat from the third on: what stands before may hold blanks. None if the process is gone."""
+    """Return fields of /proc/PID/stat from the third on, before which blanks may stand; None if the process is gone."""
     return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
 
 

@@ -1,4 +1,4 @@
-"""What each stage of a transcription costs."""
+"""Measure the cost of each stage of a transcription."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def stage_costs(
     config: Config, model: keras.Model, recordings: Iterable[Path]
 ) -> tuple[dict[str, float], float]:
-    """CPU seconds of each stage alone, and the seconds of audio that went through them."""
+    """Measure the CPU seconds of each stage alone; return them and the seconds of audio."""
     import tensorflow as tf
 
     grid = config.spectrogram.grid

@@ -1,4 +1,4 @@
-"""Data sets to trained models: preparation, input, training, scoring and studies on top of tfamt.
+"""Train models on data sets: preparation, input, training, scoring and studies on top of tfamt.
 
 >>> import pipelines
 >>> result = pipelines.train(config, "runs/mine", ["data/maps"])

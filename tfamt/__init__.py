@@ -1,4 +1,4 @@
-"""Automatic music transcription: recordings to notes.
+"""Transcribe music automatically: recordings to notes.
 
 >>> import tfamt
 >>> notes = tfamt.transcribe("recording.flac")
@@ -12,7 +12,8 @@ import lazy_loader
 
 from tfamt.version import __version__ as __version__
 
-# Without AVX-512, TensorFlow uses oneDNN's convolutions only on request; there they are two to three times as fast as its
+# Without AVX-512, TensorFlow uses oneDNN's convolutions only on request; there they are two to three times as fast as
+# its
 # own. TensorFlow reads the variable when it loads; a value set by the user stays.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 

@@ -28,8 +28,8 @@ class SpectrogramConfig:
     bins_per_octave: int = setting(24, "Bins per octave; cqt only.", above=0)
     scaling: str = setting(
         "minmax",
-        "Scaling of magnitudes. minmax: log(x + 1e-5), then min-max over each window (the paper's imagewise). loudness: "
-        "decibels below a fixed reference, after the recording has been normalized to one loudness.",
+        "Scaling of magnitudes. minmax: log(x + 1e-5), then min-max over each window (the paper's imagewise). "
+        "loudness: decibels below a fixed reference, after the recording has been normalized to one loudness.",
         choices=("minmax", "loudness"),
     )
     range_db: float = setting(80.0, "Dynamic range that scaling loudness keeps.", "dB", above=0)
@@ -249,8 +249,8 @@ class TrainingConfig:
     learning_rate: float = setting(6e-4, "Learning rate of Adam.", above=0)
     schedule: str = setting(
         "exponential",
-        "Learning rate over the steps. exponential: times decay_rate every decay_steps (authors' code). cosine: to 0 at "
-        "the last step. trapezoid: constant, then to 0 as 1 - sqrt over cooldown_steps (Hägele et al., 2024).",
+        "Learning rate over the steps. exponential: times decay_rate every decay_steps (authors' code). cosine: to 0 "
+        "at the last step. trapezoid: constant, then to 0 as 1 - sqrt over cooldown_steps (Hägele et al., 2024).",
         choices=("exponential", "cosine", "trapezoid"),
     )
     decay_rate: float = setting(0.98, "Factor of schedule exponential.", above=0)

@@ -1,4 +1,4 @@
-"""Errors that a user can mend."""
+"""Define the errors that a user can fix."""
 
 from __future__ import annotations
 

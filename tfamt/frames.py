@@ -1,4 +1,4 @@
-"""Samples, frames and seconds: the only place with this arithmetic.
+"""Convert between samples, frames and seconds: the only place with this arithmetic.
 
 Frame t is centred on sample t * hop, so it stands for the time t * hop / sample_rate. A recording of n samples
 has ceil(n / hop) frames: those whose centre lies inside it. Rates are kept as exact fractions of integers;
@@ -26,17 +26,17 @@ class FrameGrid:
         return self.sample_rate / self.hop
 
     def num_frames(self, num_samples: int) -> int:
-        """How many frames have their centre inside `num_samples` samples."""
+        """Return how many frames have their centre inside `num_samples` samples."""
         return -(-num_samples // self.hop)
 
     def seconds(self, frame: float) -> float:
-        """`time_of` one frame."""
+        """Return `time_of` one frame."""
         return frame * self.hop / self.sample_rate
 
     def time_of(self, frame: ArrayLike) -> NDArray[np.float64]:
-        """Seconds at the centre of a frame; fractions of frames are allowed."""
+        """Return seconds at the centre of a frame; fractions of frames are allowed."""
         return np.asarray(frame, np.float64) * self.hop / self.sample_rate
 
     def position_of(self, seconds: ArrayLike, start_sample: int = 0) -> NDArray[np.float64]:
-        """Frames, with their fraction, from the frame centred on `start_sample` to a time."""
+        """Return frames, with their fraction, from the frame centred on `start_sample` to a time."""
         return (np.asarray(seconds, np.float64) * self.sample_rate - start_sample) / self.hop

@@ -1,4 +1,4 @@
-"""Named configs: the paper's systems, the shipped model's, a tiny one."""
+"""Define named configs: the paper's systems, the shipped model's, a tiny one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfamt.errors import InputError
 
 
 def preset(name: str) -> Config:
-    """The config of that name.
+    """Return the config of that name.
 
     Raises:
       InputError: there is none; the message lists those there are.
@@ -71,7 +71,7 @@ PRESETS = {
                 pianoroll_threshold=0.2,
                 offsets="expected_score",
             ),
-            # Not much longer than the windows of the training: in longer ones the LSTM tells velocities worse.
+            # Not much longer than the windows of the training: in longer ones velocities are less accurate.
             inference=InferenceConfig(window_frames=320, margin_frames=8),
         ),
         Config(

@@ -1,3 +1,3 @@
-"""The version, here and nowhere else: setup.py reads this file."""
+"""Define the version; setup.py reads this file."""
 
 __version__ = "0.1.0"

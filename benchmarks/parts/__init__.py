@@ -1,1 +1,1 @@
-"""One measurement a module: the parts of bin/benchmark."""
+"""Hold the parts of bin/benchmark, one measurement a module."""

@@ -1,4 +1,4 @@
-"""How fast the network runs in TensorFlow and in ONNX Runtime, on one window after another.
+"""Compare the speed of TensorFlow and ONNX Runtime on one window after another.
 
 Usage: bin/benchmark backends [flags]
 
@@ -33,7 +33,7 @@ Runner: TypeAlias = Callable[[Any], object]
 
 
 def main(argv: list[str]) -> int:
-    """Measures and prints; returns the exit code."""
+    """Measure and print; return the exit code."""
     refuse_arguments(argv)
     if _WEIGHTS.value and _PRESET.value:
         raise InputError("--weights and --preset exclude each other")
@@ -71,7 +71,7 @@ def _weights(folder: str) -> str:
 
 
 def _runners(weights: str, folder: str) -> tuple[Any, dict[str, Runner]]:
-    """The config, and a function from waveform to anything for each runtime."""
+    """Return the config, and a function from waveform to anything for each runtime."""
     config, model = network.load_transcriber(weights)
     onnx = export.export_onnx(Path(folder, "model.onnx"), weights).path
     backend = transcription.keras_backend(config, model)

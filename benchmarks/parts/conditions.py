@@ -1,4 +1,4 @@
-r"""Measures what the model makes of sounds off the beaten track: noise, damage, hard passages, other instruments.
+"""Score the model on unusual sounds: noise, damage, hard passages, other instruments.
 
 Usage: bin/benchmark conditions [--recordings=FOLDER [--room_responses=FOLDER]] [--soundfont=PIANO]
   [--general_midi=FILE] [--speech=FILE]
@@ -6,9 +6,9 @@ Usage: bin/benchmark conditions [--recordings=FOLDER [--room_responses=FOLDER]] 
 Always: silence and noise, notes per minute, where every note is a false one. The rest needs material:
   --recordings    recordings of a piano with labels of the same stem; as they are, detuned, soft, clipped, as mp3
   --room_responses  rooms, by turns one for each of these recordings, in the order of their names
-  --soundfont     a piano that training never heard: lowest and highest notes, repeated ones, chords, pedal
+  --soundfont     a piano outside the training data: lowest and highest notes, repeated ones, chords, pedal
   --general_midi  a General MIDI SoundFont: the piece --midi on piano, organ, guitar and violin
-  --speech        any recording in which nobody plays, such as: espeak-ng -f README.md -w speech.wav
+  --speech        any recording without music, such as: espeak-ng -f README.md -w speech.wav
 Figures are means over recordings, defined in docs/evaluation.md. `pipelines.studies.robustness` makes the sounds.
 """
 
@@ -57,7 +57,7 @@ Figures = dict[str, float]
 
 
 def main(argv: list[str]) -> int:
-    """Measures and prints; returns the exit code."""
+    """Measure and print; return the exit code."""
     refuse_arguments(argv)
     # All at once, before minutes go by.
     rooms, recordings, performance = _rooms(), _recordings(), _performance()
@@ -101,7 +101,7 @@ def _false_notes(transcriber: Transcriber) -> dict[str, Figures]:
 def _scores(
     transcriber: Transcriber, examples: Iterator[tuple[str, Example]]
 ) -> dict[str, Figures]:
-    """Mean figures by name of condition."""
+    """Return mean figures by name of condition."""
     found: dict[str, list[Figures]] = {}
     for name, example in examples:
         estimate = transcriber.transcribe(example.waveform, sample_rate=audio.SAMPLE_RATE)
@@ -113,7 +113,7 @@ def _scores(
 
 
 def _rooms() -> list[Waveform | None]:
-    """A room response for each recording by turns; None is no room."""
+    """Yield a room response for each recording by turns; None is no room."""
     if not _ROOMS.value:
         return [None]
     if not _RECORDINGS.value:
@@ -122,7 +122,7 @@ def _rooms() -> list[Waveform | None]:
 
 
 def _recordings() -> list[tuple[Path, Notes]]:
-    """The recordings' files, and what is played in each."""
+    """Yield the files of recordings, with their labels."""
     if not _RECORDINGS.value:
         return []
     found, problems = transcription.find([_RECORDINGS.value])
@@ -136,7 +136,7 @@ def _recordings() -> list[tuple[Path, Notes]]:
 
 
 def _performance() -> Performance | None:
-    """What other instruments play."""
+    """Return the performance that other instruments play."""
     if not _GENERAL_MIDI.value:
         return None
     return rendering.parse_performance(read_bytes(_MIDI.value), _MIDI.value)

@@ -1,4 +1,4 @@
-"""Measures what the numbered deviations of docs/deviations.md are worth, on labels and performances alone.
+"""Measure the effect of the numbered deviations of docs/deviations.md on labels and performances alone.
 
 Usage: bin/benchmark deviations --labels=FOLDER [--performances=FOLDER] [--json=FILE]
 
@@ -29,7 +29,7 @@ _JSON = flags.DEFINE_string("json", None, "File to write the figures to.")
 
 
 def main(argv: list[str]) -> int:
-    """The benchmark; returns its exit code."""
+    """Run the benchmark; return its exit code."""
     refuse_arguments(argv)
     report = {}
     if _LABELS.value:
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
 def _means(
     folder: str, endings: tuple[str, ...], measure: Callable[[Path], dict[str, float]]
 ) -> dict[str, float]:
-    """Prints the means of the figures over the files of a folder, and returns them and the number of files."""
+    """Print the means of the figures over the files of a folder; return them and the number of files."""
     files = evaluation.labels_by_stem(Path(folder), endings)
     if not files:
         raise InputError("holds no label file", path=folder)

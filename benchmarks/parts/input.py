@@ -1,4 +1,4 @@
-"""How fast windows come out of prepared data, with all augmentation, against how fast they are trained on.
+"""Compare the speed of the input pipeline, with all augmentation, with that of training.
 
 Usage: bin/benchmark input [flags]
 
@@ -37,7 +37,7 @@ _MEMORY_CASES = ((20, 5.0), (2000, 5.0), (1, 600.0), (1, 10_800.0))
 
 
 def main(argv: list[str]) -> int:
-    """Measures and prints; returns the exit code."""
+    """Measure and print; return the exit code."""
     refuse_arguments(argv)
     made = _prepared(_RECORDINGS.value, 60.0 * _MINUTES.value) if _DATA.value is None else None
     with made or contextlib.nullcontext(_DATA.value) as data:
@@ -80,7 +80,7 @@ def _tell(delivered: Sequence[Speed], trained: Sequence[Speed]) -> None:
 
 @contextlib.contextmanager
 def _prepared(count: int, seconds: float) -> Iterator[str]:
-    """A prepared data set of so many recordings."""
+    """Yield a prepared data set of so many recordings."""
     with tempfile.TemporaryDirectory() as folder:
         make_recordings(Path(folder, "source"), count, seconds, 16_000, 1)
         output = str(Path(folder, "prepared"))

@@ -1,4 +1,4 @@
-"""How fast recordings are prepared for training, and in how much memory.
+"""Measure the speed and memory of preparing recordings for training.
 
 Usage: bin/benchmark prepare [flags]
 
@@ -33,7 +33,7 @@ _MEMORY_CASES = ((20, 4.0), (2000, 4.0), (1, 180.0), (1, 10_800.0))
 
 
 def main(argv: list[str]) -> int:
-    """Measures and prints; returns the exit code."""
+    """Measure and print; return the exit code."""
     refuse_arguments(argv)
     seconds = 60.0 * _MINUTES.value
     usages = _prepare(_RECORDINGS.value, seconds, _REPEATS.value)

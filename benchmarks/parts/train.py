@@ -1,4 +1,4 @@
-"""How long a training step takes, where its time goes, and how far that is from what the machine can do.
+"""Measure a training step, its parts, and its distance to the peak of the machine.
 
 Usage: bin/benchmark train [flags]
 
@@ -44,7 +44,7 @@ Parts = dict[str, tuple[float, float]]
 
 
 def main(argv: list[str]) -> int:
-    """Measures and prints; returns the exit code."""
+    """Measure and print; return the exit code."""
     refuse_arguments(argv)
 
     names = list(PRESETS) if _PRESETS.value == ["all"] else _PRESETS.value
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
 
 
 def print_times(config: Config, repeats: int, peak: float) -> None:
-    """A table of one preset, and its distance to the peak."""
+    """Print a table of one preset, and its distance to the peak."""
     training = config.training
     audio = training.window_frames * config.spectrogram.hop / config.spectrogram.sample_rate
     segments = training.batch_size * audio / SEGMENT_SECONDS
@@ -86,7 +86,7 @@ def print_times(config: Config, repeats: int, peak: float) -> None:
 
 
 def step_times(config: Config, repeats: int) -> Parts:
-    """Medians for a whole batch, in turns: input, forward, backward, update, and the step of the last three."""
+    """Measure medians for a whole batch, in turns: input, forward, backward, update, and the step of the last three."""
     import tensorflow as tf
 
     frontend = network.build_frontend(config.spectrogram)
@@ -127,7 +127,7 @@ def _minus(whole: tuple[float, float], part: tuple[float, float]) -> tuple[float
 
 
 def print_memory(config: Config, steps: int) -> None:
-    """Resident memory by step: what is in use after a tenth of the run, and at its end."""
+    """Print resident memory by step: in use after a tenth of the run, and at its end."""
     import tensorflow as tf
 
     config = replace(config, "training", steps=steps)
@@ -153,7 +153,7 @@ def _endless(batch: Batch) -> Iterator[Batch]:
 
 
 def _batch(config: Config) -> Batch:
-    """Noise in the shapes of a training batch."""
+    """Return noise in the shapes of a training batch."""
     import tensorflow as tf
 
     training = config.training

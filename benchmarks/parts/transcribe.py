@@ -1,4 +1,4 @@
-r"""How fast recordings are transcribed, where the time goes, and in how much memory.
+"""Measure the speed of transcribing, its stages, and its memory.
 
 Usage: bin/benchmark transcribe --audio=FOLDER [flags]
 
@@ -62,7 +62,7 @@ _MEMORY_SECONDS = (180, 10_800)
 
 
 def main(argv: list[str]) -> int:
-    """Measures and prints; returns the exit code."""
+    """Measure and print; return the exit code."""
     refuse_arguments(argv)
     if not (_AUDIO.value or _START.value or _MEMORY.value):
         raise InputError("nothing to measure was named", fix="Pass --audio, --start or --memory.")
@@ -197,7 +197,7 @@ def _expect(process: subprocess.Popen[str], word: str) -> None:
 
 
 def _measure_start(recording: str) -> None:
-    """The whole command, against the import that no such command can do without; in turns."""
+    """Measure the whole command, and the import that every such command needs; in turns."""
     command, least = [], []
     for _ in range(_REPEATS.value):
         with tempfile.TemporaryDirectory() as folder:

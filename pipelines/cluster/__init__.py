@@ -1,4 +1,4 @@
-"""Transcription on clusters."""
+"""Transcribe on clusters."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Transcription of any number of recordings on a cluster: a Beam pipeline from files to MIDI files.
+"""Transcribe any number of recordings on a cluster: a Beam pipeline from files to MIDI files.
 
 Recordings are matched, read and their notes written through Beam's file systems, so they may lie wherever Beam can read
 (a shared folder, gs://, s3://, hdfs://). Every worker process loads the model once.
@@ -56,11 +56,11 @@ class TranscribeFiles(apache_beam.DoFn):
         self._shared = Shared()
 
     def setup(self) -> None:
-        """Loads the model, if no other thread of this process has."""
+        """Load the model, if no other thread of this process has."""
         self._transcriber = self._shared.acquire(lambda: Transcriber.load(self._weights))
 
     def process(self, recording: str) -> Iterator[Result]:
-        """One recording."""
+        """Transcribe one recording."""
         target = target_of(recording, self._base, self._output)
         try:
             if not self._overwrite and FileSystems.exists(target):
@@ -80,7 +80,7 @@ class TranscribeFiles(apache_beam.DoFn):
 
 
 def target_of(recording: str, base: str, output: str) -> str:
-    """Where a recording's MIDI file goes: its name with its ending, so that a.wav and a.mp3 do not collide."""
+    """Return the place of a recording's MIDI file: its name with its ending, so that a.wav and a.mp3 do not collide."""
     path: str = FileSystems.join(
         output, *f"{recording.removeprefix(base)}.mid".strip("/").split("/")
     )
@@ -88,7 +88,7 @@ def target_of(recording: str, base: str, output: str) -> str:
 
 
 def _deliver(content: bytes, target: str) -> None:
-    """Whole or not at all: workers may be lost, and runners may give an item to two of them."""
+    """Write a file whole or not at all: workers may be lost, and runners may give an item to two of them."""
     temporary = f"{target}.{uuid.uuid4().hex}.part"
     folder = posixpath.dirname(target)
     if not FileSystems.exists(folder):
@@ -108,7 +108,7 @@ def _deliver(content: bytes, target: str) -> None:
 def steps(
     pattern: str, output: str, report: str, *, weights: str | None = None, overwrite: bool = False
 ) -> Any:
-    """The pipeline: files that match a pattern to MIDI files in `output`, and `Result`s as JSON lines in `report`-*."""
+    """Return the pipeline from files of a pattern to MIDI files in `output` and `Result`s as JSON in `report`-*."""
     base = base_of(pattern)
     return (
         fileio.MatchFiles(pattern, fileio.EmptyMatchTreatment.DISALLOW)
@@ -122,18 +122,18 @@ def steps(
 
 
 def base_of(pattern: str) -> str:
-    """The folder above the first part of a pattern that is one."""
+    """Return the folder above the first part of a name that is a pattern."""
     plain = re.split(r"[*?\[{]", pattern, maxsplit=1)[0]
     return plain[: plain.rfind("/") + 1]
 
 
 def matching(pattern: str) -> list[str]:
-    """The files that match a pattern."""
+    """Return the files that match a pattern."""
     return [file.path for match in FileSystems.match([pattern]) for file in match.metadata_list]
 
 
 def read_report(report: str) -> Sequence[Result]:
-    """What `steps` wrote, failures first, then by name."""
+    """Return the results of `steps`, failures first, then by name."""
     results: list[Result] = []
     for path in matching(f"{report}-*.jsonl"):
         with FileSystems.open(path) as file:

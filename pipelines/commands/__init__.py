@@ -1,1 +1,1 @@
-"""Commands that need the data pipelines as well as tfamt."""
+"""Hold the commands that need data sets, one a module."""

@@ -1,4 +1,4 @@
-"""Makes a trained model smaller and faster: kernels become products of two narrow ones.
+"""Make a trained model smaller and faster: kernels become products of two narrow ones.
 
 Usage: bin/compress --run=FOLDER --data=FOLDER --model_conv_ranks=0,0,32,24 --output_weights=small.npz [flags]
 
@@ -43,7 +43,7 @@ define_field_flags("model", *_RANKS)
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     refuse_arguments(argv)
     path = network.weights_path(_RUN.value, _WEIGHTS.value)
     target = required(_OUTPUT_WEIGHTS)
@@ -64,23 +64,23 @@ def main(argv: list[str]) -> int:
             f"of these ranks the products do not make the network smaller: {after} numbers, {before} before",
             fix="Give smaller ones to --model_conv_ranks, --model_context_rank and --model_recurrent_rank.",
         )
-    heard = _spectrograms(config, folders)
+    spectrograms = _spectrograms(config, folders)
     network.save_weights(
-        target, small, network.factorized(arrays, whole, narrow, heard), half=_HALF.value
+        target, small, network.factorized(arrays, whole, narrow, spectrograms), half=_HALF.value
     )
     print(f"{config.name}: {after} numbers instead of {before} in U-net 1 and its heads")
     return 0
 
 
 def _spectrograms(config: Config, folders: list[str]) -> Iterator[tf.Tensor]:
-    """What a network of this config hears in the first batches of a training."""
+    """Yield the first batches of a training of this config, as spectrograms."""
     stored = preparation.load_indexes(folders, "train")
     for batch in input_data.training_input(config, stored).take(_BATCHES.value):
         yield batch["spectrogram"]
 
 
 def cli() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run(main)
 
 

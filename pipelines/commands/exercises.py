@@ -1,4 +1,4 @@
-"""Makes what recordings of music leave out: exercises over all keys as MIDI, and sounds in which no piano plays.
+"""Make what recordings of music lack: exercises over all keys as MIDI, and sounds without a piano.
 
 Usage: bin/exercises --output=FOLDER [flags]
 
@@ -22,14 +22,14 @@ from tfamt.utils.output_paths import make_folder
 _OUTPUT = flags.DEFINE_string("output", None, "Folder that is made.")
 _PIECES = flags.DEFINE_integer("pieces", 150, "Exercises, 90 s each.", 0)
 _SOUNDS = flags.DEFINE_integer("sounds", 30, "Sounds without music, 90 s each.", 0)
-_NO_MUSIC = flags.DEFINE_multi_string("no_music", [], "Folder or recording in which nobody plays.")
+_NO_MUSIC = flags.DEFINE_multi_string("no_music", [], "Folder or recording without music.")
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Of the first exercise and of the first sound; the others have the next ones.", 0
 )
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     import soundfile
 
     refuse_arguments(argv)
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
 
 
 def cli() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run(main)
 
 

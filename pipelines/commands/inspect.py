@@ -1,10 +1,11 @@
-"""Shows what goes on inside models: feature maps, piano roll and reconstruction of a stretch of a recording.
+"""Show the inside of models: feature maps, piano roll and reconstruction of an excerpt.
 
 Usage: bin/inspect --png=panels.png RECORDING WEIGHTS_OR_RUN [WEIGHTS_OR_RUN ...] [flags]
 
 The picture has a column for each model, such as one with and one without reconstruction, and four panels each, as in
 the paper's figures: input, feature map of U-net 1, piano roll, reconstruction. Beside each stand the figures of merit
-for grid-like structure: periodicity along time, along frequency, and of both (pipelines/studies/periodicity.py defines them).
+for grid-like structure: periodicity along time, along frequency, and of both (pipelines/studies/periodicity.py defines
+them).
 --npz_dir takes all maps as arrays, the input of U-net 2 and the second-pass piano roll among them.
 """
 
@@ -26,7 +27,7 @@ from tfamt.utils.output_paths import check_output_path, make_folder, new_file
 if TYPE_CHECKING:
     from pipelines.studies.feature_maps import Inspection
 
-_START = flags.DEFINE_float("start", 0.0, "Where the stretch begins, seconds.", 0.0)
+_START = flags.DEFINE_float("start", 0.0, "Where the excerpt begins, in seconds.", 0.0)
 _FRAMES = flags.DEFINE_integer("frames", None, "Its length; the model's window if not given.", 16)
 _PNG = flags.DEFINE_string("png", None, "Picture of the panels.")
 _NPZ_DIR = flags.DEFINE_string("npz_dir", None, "Folder for the maps, NAME.npz for each model.")
@@ -35,7 +36,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     if len(argv) < 3:
         raise InputError(
             f"name a recording and one model at least. Received: {' '.join(argv[1:]) or 'nothing'}"
@@ -69,7 +70,7 @@ def main(argv: list[str]) -> int:
 
 
 def format_table(inspections: Sequence[Inspection]) -> str:
-    """Figures of merit, a line for each map of each model."""
+    """Return figures of merit, a line for each map of each model."""
     rows = [("model", "map", "time", "period (s)", "frequency", "period (bins)", "grid")]
     for item in inspections:
         seconds = item.config.spectrogram.hop / item.config.spectrogram.sample_rate
@@ -122,7 +123,7 @@ def _write_json(recording: str, inspections: Sequence[Inspection]) -> None:
 
 
 def cli() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run(main)
 
 

@@ -1,4 +1,4 @@
-"""Invents pianos to train on: SoundFonts of instruments that do not exist, each another.
+"""Make SoundFonts of synthetic pianos to train on, each with other random properties.
 
 Usage: bin/pianos --output=FOLDER [flags]
 
@@ -21,7 +21,7 @@ _FIRST = flags.DEFINE_integer("first", 0, "Number of the first.", 0)
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     refuse_arguments(argv)
     output = Path(required(_OUTPUT))
     numbers = range(_FIRST.value, _FIRST.value + _PIANOS.value)
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
 
 
 def cli() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run(main)
 
 

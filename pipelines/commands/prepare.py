@@ -1,4 +1,4 @@
-"""Prepares a data set for training: 16 kHz mono FLAC with notes, in TFRecord shards.
+"""Prepare a data set for training: 16 kHz mono FLAC with notes, in TFRecord shards.
 
 Usage:
   bin/prepare --dataset maps|maestro|musicnet|folder --source FOLDER_OR_ARCHIVE --output FOLDER
@@ -6,7 +6,7 @@ Usage:
   bin/prepare --describe FOLDER
 
 Interrupted at any moment and started again, it goes on where it was; a data set that is ready is left as it is. If the
-source or an option has changed since, it says so and does nothing: --overwrite starts anew.
+source or an option has changed since, the command stops with a message: --overwrite starts anew.
 
 What is left out is listed with its reason in report.txt and report.json. Exit code 1 if a recording was left out
 because it is damaged or its labels are wrong; the rest is prepared all the same.
@@ -48,7 +48,7 @@ _RUNNER = flags.DEFINE_string(
     "runner", "DirectRunner", "Runner of Apache Beam. DirectRunner: this machine."
 )
 _DESCRIBE = flags.DEFINE_string(
-    "describe", None, "Tell what a prepared data set holds, and draw describe.png in it."
+    "describe", None, "Describe a prepared data set, and draw describe.png in it."
 )
 
 _VALIDATION_GROUPS = flags.DEFINE_list("validation_groups", [], "maps: pianos to validate on.")
@@ -60,11 +60,9 @@ _VALIDATION_FRACTION = flags.DEFINE_float(
     "validation_fraction", 0.1, "folder: share of pieces to validate on."
 )
 _TEST_FRACTION = flags.DEFINE_float("test_fraction", 0.1, "folder: share of pieces to test on.")
-_LICENCE = flags.DEFINE_string(
-    "licence", "unknown", "folder: what the manifest says of its licence."
-)
+_LICENCE = flags.DEFINE_string("licence", "unknown", "folder: licence for the manifest.")
 _EMPTY_LABELS = flags.DEFINE_bool(
-    "empty_labels", False, "folder: also takes recordings without notes, in which nobody plays."
+    "empty_labels", False, "folder: also takes recordings without notes."
 )
 
 _MIDI = flags.DEFINE_string(
@@ -95,13 +93,13 @@ _LEVEL = flags.DEFINE_float("level", -18.0, "rendered: peak in dB of full scale,
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     if _DESCRIBE.value:
         return _describe(Path(_DESCRIBE.value))
     if _RUNNER.value == "DirectRunner":
         refuse_arguments(argv)
     dataset, output = required(_DATASET), required(_OUTPUT)
-    # On import Beam tells which of its clouds are not installed.
+    # On import Beam lists its clouds that are not installed.
     logging.disable(logging.WARNING)
 
     options = _options(dataset)
@@ -126,7 +124,7 @@ def main(argv: list[str]) -> int:
 
 
 def _options(dataset: str) -> dict[str, Any]:
-    """The flags that say what the data set is made of; those of other data sets have no say."""
+    """Return the flags that define the data set, without those of other data sets."""
     of_data_set: dict[str, list[flags.FlagHolder[Any]]] = {
         "maps": [_SOURCE, _VALIDATION_GROUPS],
         "maestro": [_SOURCE],
@@ -194,7 +192,7 @@ def _describe(folder: Path) -> int:
 
 
 def cli() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run(main)
 
 

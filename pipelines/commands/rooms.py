@@ -1,4 +1,4 @@
-"""Simulates rooms to train in: room responses of rooms that do not exist, each another.
+"""Simulate room responses to train with, each of another random room.
 
 Usage: bin/rooms --output=FOLDER [flags]
 
@@ -21,7 +21,7 @@ _FIRST = flags.DEFINE_integer("first", 0, "Number of the first.", 0)
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     refuse_arguments(argv)
     output = Path(required(_OUTPUT))
     numbers = range(_FIRST.value, _FIRST.value + _ROOMS.value)
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
 
 
 def cli() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run(main)
 
 

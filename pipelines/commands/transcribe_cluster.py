@@ -1,4 +1,4 @@
-"""Transcribes recordings on a cluster, with Apache Beam: the same notes as bin/transcribe.
+"""Transcribe recordings on a cluster, with Apache Beam: the same notes as bin/transcribe.
 
 Usage: bin/transcribe_cluster --recordings='FOLDER/**.wav' --output=FOLDER [flags] [-- BEAM_OPTIONS]
 
@@ -33,12 +33,12 @@ _RUNNER = flags.DEFINE_string(
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     if _RUNNER.value == "DirectRunner":
         refuse_arguments(argv)
     if not _RECORDINGS.value or not _OUTPUT.value:
         raise InputError("--recordings and --output are needed")
-    # On import Beam tells which of its clouds are not installed.
+    # On import Beam lists its clouds that are not installed.
     logging.disable(logging.WARNING)
 
     if not cluster.matching(_RECORDINGS.value):
@@ -65,7 +65,7 @@ def main(argv: list[str]) -> int:
 
 
 def cli() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run(main)
 
 

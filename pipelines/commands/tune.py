@@ -1,4 +1,4 @@
-"""Chooses the thresholds of decoding on the validation split of prepared data sets.
+"""Choose the thresholds of decoding on the validation split of prepared data sets.
 
 Usage: bin/tune --run=FOLDER --data=FOLDER --output=decoding.json [flags]
 
@@ -9,7 +9,7 @@ and shortest gap are changed one after the other to the value with the best mean
 With --average_with the mean of two stages of a training is what is tuned and written. With --decoding nothing is tuned:
 the setting of an earlier tuning is written into the weights.
 
-The test split is refused: what is chosen on recordings says nothing about them any more.
+The test split is refused: figures of recordings that thresholds were chosen on are biased.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     refuse_arguments(argv)
     if _SPLIT.value != "validation":
         raise InputError(
@@ -98,17 +98,17 @@ def _tune(config: Config, arrays: Arrays, weights: str) -> DecodingConfig:
     transcriber = transcription.Transcriber.from_model(
         config, network.build_trained_transcriber(config, arrays, weights)
     )
-    heard = [
+    predicted = [
         scoring.predict(transcriber, item) for item in scoring.first_minutes(stored, _MINUTES.value)
     ]
     figures = " + ".join(_METRIC.value)
-    print(f"{config.name}: tuning {figures} on {len(heard)} recordings", flush=True)
-    trials = scoring.tune(config, heard, _METRIC.value, _print_trial)
+    print(f"{config.name}: tuning {figures} on {len(predicted)} recordings", flush=True)
+    trials = scoring.tune(config, predicted, _METRIC.value, _print_trial)
     best = scoring.best_of(trials)
     print(f"best: {best.score:.4f}, before: {trials[0].score:.4f}")
     if _OUTPUT.value:
         with new_file(_OUTPUT.value, overwrite=_OVERWRITE.value) as temporary:
-            temporary.write_text(scoring.trials_as_json(trials, _METRIC.value, heard), "utf-8")
+            temporary.write_text(scoring.trials_as_json(trials, _METRIC.value, predicted), "utf-8")
     return best.decoding
 
 
@@ -119,7 +119,7 @@ def _print_trial(trial: Trial) -> None:
 
 
 def cli() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run(main)
 
 

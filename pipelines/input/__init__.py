@@ -1,4 +1,4 @@
-"""Windows of prepared data for training."""
+"""Read windows of prepared data for training."""
 
 import lazy_loader
 

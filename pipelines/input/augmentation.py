@@ -1,4 +1,4 @@
-"""Augmentation of training waveforms, in TensorFlow ops; every random choice follows from the window's seed.
+"""Augment training waveforms in TensorFlow ops; every random choice follows from the window's seed.
 
 Labels stay true under all of these: nothing here moves a note in time or pitch.
 """
@@ -60,7 +60,7 @@ NOISE_FLAT_HZ = 40.0
 def build_augment(
     config: AugmentConfig, sample_rate: int, responses: list[NDArray[np.float32]] | None = None
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """A function (waveform float32 [samples], seed int32 [2]) -> waveform of the same length.
+    """Return a function (waveform float32 [samples], seed int32 [2]) -> waveform of the same length.
 
     Args:
       config: how far to go.
@@ -96,7 +96,7 @@ def build_augment(
 
 
 def read_responses(*folders: str) -> list[NDArray[np.float32]]:
-    """The room responses in folders: every sound file in them, from the direct sound on.
+    """Read the room responses in folders: every sound file in them, from the direct sound on.
 
     Raises:
       InputError: a folder holds none, or one of them cannot be used.
@@ -112,7 +112,7 @@ def read_responses(*folders: str) -> list[NDArray[np.float32]]:
 
 
 def equalize(waveform: tf.Tensor, seed: tf.Tensor, reach_db: float, sample_rate: int) -> tf.Tensor:
-    """A smooth random gain over frequency: straight lines, in dB over octaves, between eight bands."""
+    """Apply a smooth random gain over frequency: straight lines, in dB over octaves, between eight bands."""
     samples = waveform.shape[0]
     hz = np.maximum(np.fft.rfftfreq(samples, 1.0 / sample_rate), EQUALIZER_BANDS_HZ[0])
     octave = np.interp(np.log2(hz), np.log2(EQUALIZER_BANDS_HZ), np.arange(len(EQUALIZER_BANDS_HZ)))
@@ -127,7 +127,7 @@ def equalize(waveform: tf.Tensor, seed: tf.Tensor, reach_db: float, sample_rate:
 def add_noise(
     waveform: tf.Tensor, seed: tf.Tensor, loudest_db: float, sample_rate: int
 ) -> tf.Tensor:
-    """Noise at a random level below the waveform's own (root mean square), of a random colour from white to brown."""
+    """Add noise of a random level below the waveform's RMS and of a random colour from white to brown."""
     level_seed, noise_seed, colour_seed = tf.unstack(tf.random.split(seed, 3))
     level = decibels(uniform(level_seed, loudest_db - NOISE_RANGE_DB, loudest_db))
     samples = waveform.shape[0]
@@ -142,7 +142,7 @@ def add_noise(
 def reverberate(
     waveform: tf.Tensor, seed: tf.Tensor, responses: list[NDArray[np.float32]], probability: float
 ) -> tf.Tensor:
-    """With a probability, the waveform as it sounds in one of the rooms."""
+    """Convolve the waveform with one of the rooms, with a probability."""
     samples = waveform.shape[0]
     longest = max(len(response) for response in responses)
     table = np.stack([np.pad(response, (0, longest - len(response))) for response in responses])
@@ -159,15 +159,15 @@ def reverberate(
 
 
 def uniform(seed: tf.Tensor, low: float, high: float) -> tf.Tensor:
-    """One number, uniform in low..high."""
+    """Draw one number, uniform in low..high."""
     return tf.random.stateless_uniform([], seed, low, high)
 
 
 def rms(waveform: tf.Tensor) -> tf.Tensor:
-    """The waveform's root mean square."""
+    """Return the waveform's root mean square."""
     return tf.sqrt(tf.reduce_mean(waveform**2))
 
 
 def decibels(value: tf.Tensor) -> tf.Tensor:
-    """Decibels as an amplitude factor."""
+    """Convert decibels to an amplitude factor."""
     return 10.0 ** (value / 20.0)

@@ -1,4 +1,4 @@
-"""What a training step is fed with: batches of windows as spectrograms and rolls."""
+"""Make the batches of a training step: windows as spectrograms and rolls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def training_input(
     shift: PitchShift | None = None,
     share: Share | None = None,
 ) -> tf.data.Dataset:
-    """Endless global batches from `first_step` on, or a worker's share of each.
+    """Return endless global batches from `first_step` on, or a worker's share of each.
 
     Returns:
       Elements {"spectrogram": float32 [batch, frames, bins], and float32 [batch, frames, 88] for the piano roll and

@@ -1,4 +1,4 @@
-"""Windows at another pitch: recordings played faster or slower, with their labels moved likewise."""
+"""Shift the pitch of windows by playing recordings faster or slower, with their labels."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class PitchShift:
 
     @property
     def largest_ratio(self) -> float:
-        """The most that a window can be faster."""
+        """Return the most that a window can be faster."""
         return ratio_of(self.semitones, self.cents)
 
     def draw(
         self, random: np.random.Generator, count: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Semitones and cents for each of `count` windows."""
+        """Draw semitones and cents for each of `count` windows."""
         semitones: NDArray[np.int64] = random.integers(
             -self.semitones, self.semitones, count, np.int64, endpoint=True
         )
@@ -58,12 +58,12 @@ class PitchShift:
 
 
 def ratio_of(semitones: float, cents: float) -> float:
-    """How much faster a recording must be played to sound that much higher."""
+    """Return how much faster a recording must be played to sound that much higher."""
     return float(2.0 ** ((100.0 * semitones + cents) / 1200.0))
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Resampling:
     """What is resampled for a window.
 
     Attributes:
@@ -78,21 +78,21 @@ class Stretch:
 
     @property
     def ratio(self) -> float:
-        """How much faster the window is than the recording."""
+        """Return how much faster the window is than the recording."""
         return self.source / self.target
 
     def begin(self, start: int) -> int:
-        """The first sample of the recording that is read for a window that begins at its sample `start`."""
+        """Return the first sample of the recording that is read for a window that begins at its sample `start`."""
         return start - int(self.lead * self.ratio)
 
 
 def longest_source(shift: PitchShift, samples: int) -> int:
-    """No window of so many samples takes more than this of a recording."""
+    """Return the largest number of samples of a recording that a window of so many samples needs."""
     return int((samples + 2 * MARGIN) * shift.largest_ratio * _SPARE**2)
 
 
-def stretch_for(ratio: float, samples: int) -> Stretch:
-    """Lengths whose Fourier transforms are fast, and whose ratio is within 2 cents of the one that is asked for."""
+def resampling_for(ratio: float, samples: int) -> Resampling:
+    """Return lengths whose Fourier transforms are fast, and whose ratio is within 2 cents of the one asked for."""
     least = samples + 2 * MARGIN
     targets = _fast_lengths(least, int(least * _SPARE))
     reach = max(ratio, 1.0 / ratio)
@@ -103,12 +103,12 @@ def stretch_for(ratio: float, samples: int) -> Stretch:
     error = np.abs(np.log(nearest / ideal))
     which, column = np.unravel_index(np.argmin(error), error.shape)
     target = int(targets[column])
-    return Stretch(int(nearest[which, column]), target, (target - samples) // 2)
+    return Resampling(int(nearest[which, column]), target, (target - samples) // 2)
 
 
 @functools.cache
 def _fast_lengths(low: int, high: int) -> NDArray[np.int64]:
-    """Numbers without prime factors above 11, the first at or above `low`, the last at or above `high`."""
+    """Return numbers without prime factors above 11, the first at or above `low`, the last at or above `high`."""
     lengths = [next_fast_len(low)]
     while lengths[-1] < high:
         lengths.append(next_fast_len(lengths[-1] + 1))
@@ -116,7 +116,7 @@ def _fast_lengths(low: int, high: int) -> NDArray[np.int64]:
 
 
 def resample(waveform: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """float32 [samples] -> [target]: as many periods of every frequency, by cutting or extending the spectrum.
+    """Resample float32 [samples] to [target], with as many periods of every frequency, by its spectrum.
 
     Exact for what is periodic and below both Nyquist frequencies; the level stays as it is.
     """

@@ -19,7 +19,7 @@ def notes_to_rolls_graph(
     grid: FrameGrid,
     start_sample: tf.Tensor,
 ) -> dict[str, tf.Tensor]:
-    """`notes_to_rolls` in TensorFlow ops, for tf.data.
+    """Make the rolls of `notes_to_rolls` in TensorFlow ops, for tf.data.
 
     Args:
       onset: float64 [n], seconds.

@@ -1,6 +1,7 @@
-"""Prepared data sets to batches of spectrogram and piano-roll windows (tf.data).
+"""Read prepared data sets as batches of waveform and piano-roll windows (tf.data).
 
-Which windows a step sees is a pure function of the seed and the step (`pipelines.input.window_plan`): a run resumes anywhere
+Which windows a step sees is a pure function of the seed and the step (`pipelines.input.window_plan`): a run resumes
+anywhere
 by asking for the plan from that step on; no state of an iterator needs keeping.
 """
 
@@ -12,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines.input.pitch_shift import PitchShift, Stretch, longest_source, resample, stretch_for
+from pipelines.input.pitch_shift import (
+    PitchShift,
+    Resampling,
+    longest_source,
+    resample,
+    resampling_for,
+)
 from pipelines.input.roll_graph import notes_to_rolls_graph
 from pipelines.input.window_plan import WindowSpec, training_plan
 from pipelines.preparation.flac import check_flac_decoder
@@ -38,7 +45,7 @@ def window_dataset(
     augment: Augment | None = None,
     shift: PitchShift | None = None,
 ) -> tf.data.Dataset:
-    """The windows of a plan, in its order.
+    """Yield the windows of a plan, in its order.
 
     Args:
       plan: gives a fresh iterator over the windows.
@@ -61,9 +68,11 @@ def window_dataset(
     def spans() -> Iterator[dict[str, Any]]:
         for spec in plan():
             item = stored[spec.recording]
-            stretch = stretch_for(spec.ratio, samples) if shift else Stretch(samples, samples, 0)
-            begin = stretch.begin(spec.start)
-            first, last = segments_touched(begin, stretch.source, item.entry.total)
+            resampling = (
+                resampling_for(spec.ratio, samples) if shift else Resampling(samples, samples, 0)
+            )
+            begin = resampling.begin(spec.start)
+            first, last = segments_touched(begin, resampling.source, item.entry.total)
             yield {
                 "recording": spec.recording,
                 "start": spec.start,
@@ -71,8 +80,8 @@ def window_dataset(
                 "seed": spec.seed,
                 "semitones": spec.semitones,
                 "begin": begin,
-                "source": stretch.source,
-                "target": stretch.target,
+                "source": resampling.source,
+                "target": resampling.target,
                 "shard": item.shard,
                 "size": item.size,
                 "offsets": np.asarray(item.entry.offsets[first : last + 2], np.int64),
@@ -131,14 +140,14 @@ def window_dataset(
 
 
 def segments_touched(start: int, samples: int, total: int) -> tuple[int, int]:
-    """First and last segment that a window lies in; the window must touch the recording."""
+    """Return the first and last segment that a window lies in; the window must touch the recording."""
     first = max(start, 0) // SEGMENT_SAMPLES
     last = (min(start + samples, total) - 1) // SEGMENT_SAMPLES
     return first, last
 
 
 def slice_or_silence(audio: tf.Tensor, start: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
-    """`samples` of `audio` from `start` on, zeros where it has none (int64 both)."""
+    """Return `samples` of `audio` from `start` on, zeros outside of it (int64 both)."""
     before = tf.maximum(-start, 0)
     audio = audio[tf.maximum(start, 0) :][: samples - before]
     after = samples - before - tf.shape(audio, tf.int64)[0]
@@ -158,7 +167,7 @@ def training_batches(
     share: Share | None = None,
     group: int = 1,
 ) -> tf.data.Dataset:
-    """Endless batches for training, from `first_step` on: `window_dataset` elements with a batch axis.
+    """Return endless batches for training, from `first_step` on: `window_dataset` elements with a batch axis.
 
     With a `share` only a worker's part of each batch, which no other worker reads. `group` as in `training_plan`.
     """

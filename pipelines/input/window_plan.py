@@ -1,4 +1,4 @@
-"""Which windows of which recordings training sees, and in what order: a pure function of the seed.
+"""Plan which windows of which recordings training uses, in what order: a pure function of the seed.
 
 A grid of windows with a random phase is laid over every recording, once per epoch, so that every second of every
 recording is as likely to be seen as any other, and all of them are shuffled. A run resumes anywhere by asking for the
@@ -34,7 +34,7 @@ class WindowSpec:
 
     @property
     def ratio(self) -> float:
-        """How much faster than the recording it is played."""
+        """Return how much faster than the recording it is played."""
         return ratio_of(self.semitones, self.cents)
 
 
@@ -46,7 +46,7 @@ def training_plan(
     shift: PitchShift | None = None,
     group: int = 1,
 ) -> Iterator[WindowSpec]:
-    """Windows without end, from number `first` on; the same for the same arguments.
+    """Yield windows without end, from number `first` on; the same for the same arguments.
 
     Args:
       totals: length of each recording in samples.
@@ -74,7 +74,7 @@ def _epoch(
     random: np.random.Generator,
     shift: PitchShift | None,
 ) -> tuple[NDArray[Any], ...]:
-    """A grid of windows with a random phase over every recording, shuffled: the fields of `WindowSpec` as columns."""
+    """Return shuffled grids of windows with a random phase: the fields of `WindowSpec` as columns."""
     # The grid's first window begins before the recording, so that its first second is no rarer than others; earlier
     # still where windows may be played faster and so reach further.
     before = math.ceil(shift.largest_ratio) if shift else 1
@@ -90,12 +90,12 @@ def _epoch(
         return shuffled
     semitones, cents = shift.draw(random, len(windows))
     # What ends before the recording begins would be silence.
-    heard = shuffled[1] + window_samples * 2.0 ** (semitones / 12 + cents / 1200) > 0
-    return tuple(column[heard] for column in (*shuffled, semitones, cents))
+    inside = shuffled[1] + window_samples * 2.0 ** (semitones / 12 + cents / 1200) > 0
+    return tuple(column[inside] for column in (*shuffled, semitones, cents))
 
 
 def _in_groups(columns: tuple[NDArray[Any], ...], group: int) -> tuple[NDArray[Any], ...]:
-    """Shuffled windows in another order: groups of one recording and with one seed, where their first window was."""
+    """Reorder shuffled windows into groups of one recording and one seed, each at the place of its first window."""
     recordings = columns[0]
     by_recording = np.argsort(recordings, kind="stable")
     groups = []

@@ -1,4 +1,4 @@
-"""Prepared data sets: shards of records with an index."""
+"""Write and read prepared data sets: shards of records with an index."""
 
 import lazy_loader
 

@@ -1,10 +1,10 @@
-"""Prepared data sets: a Beam pipeline from recordings to shards, and what is written about them.
+"""Prepare data sets: a Beam pipeline from recordings to shards, a report and a manifest.
 
 A prepared data set is a folder of shards (`pipelines.preparation.shards`) with
 
 - `plan.json`, written first: what it is made from, by which a changed source or option is noticed;
 - `report.json` and `report.txt`: everything that was left out, with its reason;
-- `manifest.json`, written last: its presence says that the data set is whole.
+- `manifest.json`, written last: it exists only when the data set is whole.
 
 All of it is the same, byte for byte, however often the work was interrupted and by however many workers it was done.
 """
@@ -58,19 +58,19 @@ def prepare(
     beam_arguments: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Summary:
-    """Prepares a data set, or finishes what was interrupted.
+    """Prepare a data set, or finish an interrupted preparation.
 
     Args:
       data_set: what to prepare.
       folder: where to; created if need be. With other runners than DirectRunner all workers must see it, and the
         recordings, under the same name.
-      options: what the reader was told; part of the plan and the manifest.
+      options: options of the reader; part of the plan and the manifest.
       shards: files per split, at the most: no more than there are recordings.
       workers: processes of the DirectRunner.
       overwrite: whether what is there from another source or with other options may be deleted.
       runner: a Beam runner. "DirectRunner" works on this machine.
       beam_arguments: further pipeline options, as on a command line.
-      progress: is told of the progress now and then, a line each.
+      progress: called with a line of progress now and then.
 
     Raises:
       InputError: there are no recordings, the folder holds something else or cannot be written, somebody else is
@@ -95,7 +95,7 @@ def prepare(
 
 
 def _transform(jobs: Sequence[ShardJob]) -> Any:
-    """Each shard is one work item: whoever makes it needs nothing of the others."""
+    """Return the transform that writes shards, each an independent work item."""
     import apache_beam
 
     steps: Any = apache_beam
@@ -107,18 +107,18 @@ def _transform(jobs: Sequence[ShardJob]) -> Any:
 def _watching(
     jobs: Sequence[ShardJob], unfinished: Sequence[ShardJob], progress: Callable[[str], None]
 ) -> Iterator[None]:
-    """Tells what is done, while the block runs: it looks for the files, since workers may be anywhere."""
+    """Report progress while the block runs, by the files that exist, since workers may be anywhere."""
     total = sum(len(job.recordings) for job in unfinished)
     done = sum(len(job.recordings) for job in jobs) - total
     progress(f"{total} recordings in {len(unfinished)} shards to prepare, {done} are done")
     stop, begin = threading.Event(), time.monotonic()
 
     def watch() -> None:
-        told = 0
+        reported = 0
         while not stop.wait(1.0):
             ready = sum(len(job.recordings) for job in unfinished if job.index.exists())
-            if ready > told:
-                told = ready
+            if ready > reported:
+                reported = ready
                 seconds = (time.monotonic() - begin) / ready * (total - ready)
                 progress(f"{ready} of {total} recordings, about {_readable(seconds)} left")
 
@@ -142,7 +142,7 @@ def _readable(seconds: float) -> str:
 
 
 def _finish(data_set: DataSet, folder: Path, options: Options, jobs: Sequence[ShardJob]) -> Summary:
-    """Writes the report, then the manifest."""
+    """Write the report, then the manifest."""
     indices = {job.name: read_index(job) for job in jobs}
     if lost := sorted(name for name, index in indices.items() if index is None):
         raise InputError(

@@ -21,7 +21,7 @@ from tfamt.errors import InputError
 
 
 def run_steps(steps: Any, workers: int, runner: str, arguments: Sequence[str]) -> None:
-    """Runs a Beam pipeline of the given transform; arguments are those of `prepare`.
+    """Run a Beam pipeline of the given transform; arguments are those of `prepare`.
 
     Raises:
       InputError: a worker raised it, or died.
@@ -51,7 +51,7 @@ def run_steps(steps: Any, workers: int, runner: str, arguments: Sequence[str]) -
 
 
 def _let_workers_import() -> None:
-    """Worker processes find this package where it lies, installed or not."""
+    """Add the root of this package to the search path of worker processes, installed or not."""
     root = str(Path(__file__).resolve().parents[2])
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if root not in paths:
@@ -60,7 +60,7 @@ def _let_workers_import() -> None:
 
 @contextmanager
 def raise_if_worker_dies() -> Iterator[None]:
-    """Ends the block when a worker process dies (out of memory, most likely): Beam would wait for it for ever.
+    """End the block when a worker process dies, most likely out of memory: Beam would wait for it without end.
 
     Raises:
       InputError: one has died.
@@ -93,14 +93,14 @@ def raise_if_worker_dies() -> Iterator[None]:
 
 @contextmanager
 def _silence_workers() -> Iterator[None]:
-    """Keeps the logs of Beam and its worker processes off the screen, and lets this program's own lines through."""
+    """Hide the logs of Beam and its worker processes, but not this program's own lines."""
     logger, ours = logging.getLogger(), sys.stderr
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     ours.flush()
     screen = os.dup(2)
     with open(os.devnull, "w") as nowhere, open(screen, "w", buffering=1, closefd=False) as lines:
-        # Workers inherit the descriptor; Beam has no option for what they say before they are connected.
+        # Workers inherit the descriptor; Beam has no option for their output before they are connected.
         os.dup2(nowhere.fileno(), 2)
         sys.stderr = lines
         try:

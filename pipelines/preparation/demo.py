@@ -1,4 +1,4 @@
-"""A small data set out of one MIDI file: to try training without any download."""
+"""Make a small data set from one MIDI file, to try training without any download."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRANSPOSITIONS = {"train": (-7, -5, -3, -1, 0, 1, 3, 5), "validation": (2,)}
 
 
 def prepare_demo(midi: str, folder: Path) -> None:
-    """Plays a MIDI file in several keys with simple tones (`tfamt.outputs`) and stores that as a prepared data set.
+    """Synthesise a MIDI file in several keys (`tfamt.notes.sonify`) and store it as a prepared data set.
 
     Args:
       midi: the MIDI file.

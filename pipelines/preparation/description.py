@@ -1,4 +1,4 @@
-"""What a prepared data set holds, as text and as a picture; from the shards' indices, in no time."""
+"""Describe a prepared data set as text and as a picture, from the shards' indices."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Contents:
 
     @property
     def notes(self) -> int:
-        """Number of notes."""
+        """Return number of notes."""
         return self.pitches.total()
 
     @property
     def beyond_piano(self) -> int:
-        """Notes of pitches that a piano does not have: stored, but left out of piano rolls."""
+        """Return notes of pitches that a piano does not have: stored, but left out of piano rolls."""
         return sum(
             count
             for pitch, count in self.pitches.items()
@@ -53,7 +53,7 @@ class Contents:
         )
 
     def add(self, index: dict[str, Any]) -> None:
-        """Adds a shard, of which this is the index."""
+        """Add a shard, of which this is the index."""
         self.recordings += len(index["recordings"])
         self.seconds += index["seconds"]
         self.pitches.update({int(pitch): count for pitch, count in index["pitches"].items()})
@@ -75,7 +75,7 @@ class Description:
 
 
 def read_description(folder: Path) -> Description:
-    """Reads manifest and indices of a prepared data set.
+    """Read manifest and indices of a prepared data set.
 
     Raises:
       InputError: the folder is no finished prepared data set.
@@ -92,7 +92,7 @@ def read_description(folder: Path) -> Description:
 
 
 def format_text(description: Description) -> str:
-    """Tables of the splits, then histograms of pitches by octave and of polyphony."""
+    """Return tables of the splits, then histograms of pitches by octave and of polyphony."""
     manifest, splits = description.manifest, description.splits
     lines = [
         f"Data set {manifest['data_set']}, licence {', '.join(manifest['licence'])}; "
@@ -120,7 +120,7 @@ def format_text(description: Description) -> str:
 
 
 def draw(description: Description, path: Path) -> None:
-    """Writes the histograms as a PNG.
+    """Write the histograms as a PNG.
 
     Raises:
       InputError: the file cannot be written.

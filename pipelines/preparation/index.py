@@ -26,7 +26,7 @@ _PREPARE_AGAIN = "The same bin/prepare command makes anew what is damaged."
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a prepared data set, which is there only when all else is.
+    """Read the manifest of a prepared data set, which exists only when all else does.
 
     Raises:
       InputError: there is none, or it cannot be read.
@@ -46,13 +46,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def manifest_checksum(folder: Path) -> str:
-    """Changes when a prepared data set has become another one."""
+    """Return a checksum that changes when a prepared data set becomes another one."""
     read_manifest(folder)
     return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()[:16]
 
 
 def load_index(folder: str | Path, split: str, *, required: bool = True) -> list[StoredRecording]:
-    """The recordings of one split of a prepared data set.
+    """Return the recordings of one split of a prepared data set.
 
     Raises:
       InputError: the folder is not a finished prepared data set, or holds nothing of this split although that is
@@ -79,10 +79,10 @@ def load_index(folder: str | Path, split: str, *, required: bool = True) -> list
 
 
 def load_indexes(folders: Sequence[str], split: str) -> list[StoredRecording]:
-    """The recordings of one split of several prepared data sets, each of which must have some (`load_index`)."""
+    """Return the recordings of one split of several prepared data sets, each of which must have some (`load_index`)."""
     return [item for folder in folders for item in load_index(folder, split)]
 
 
 def totals_of(stored: Sequence[StoredRecording]) -> list[int]:
-    """Length of each recording in samples."""
+    """Return the length of each recording in samples."""
     return [item.entry.total for item in stored]

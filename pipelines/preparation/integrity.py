@@ -1,6 +1,6 @@
-"""Damaged records of prepared data sets: found before training, named, and left out.
+"""Find damaged records of prepared data sets before training, and leave their recordings out.
 
-A record is bad if it differs from its checksum, is cut short, or holds something else than the index says. Its audio is
+A record is bad if it differs from its checksum, is cut short, or differs from the index. Its audio is
 decoded by libFLAC, since tensorflow-io, which decodes it in training, never comes back from some damaged FLAC.
 """
 
@@ -34,14 +34,14 @@ _MASK_DELTA = 0xA282EAD8
 def leave_out_damaged(
     stored: Sequence[StoredRecording], most: int, report: Callable[[str], None]
 ) -> list[StoredRecording]:
-    """The recordings whose records are all as they were written.
+    """Return the recordings whose records are all as they were written.
 
     Every record is read once, compared with its checksum and decoded: 6,000 s of audio a CPU second.
 
     Args:
       stored: the recordings of a data set.
       most: how many bad records are put up with.
-      report: told of each damaged recording.
+      report: called with a line for each damaged recording.
 
     Raises:
       InputError: there are more bad records than that.
@@ -65,7 +65,7 @@ def leave_out_damaged(
 
 
 def bad_records(item: StoredRecording) -> list[int]:
-    """Numbers of the recording's bad records.
+    """Return the numbers of the recording's bad records.
 
     Raises:
       InputError: the shard cannot be read at all.
@@ -87,7 +87,7 @@ def bad_records(item: StoredRecording) -> list[int]:
 
 
 def readable(batches: Iterable[Any]) -> Iterator[Any]:
-    """The batches of a prepared data set.
+    """Yield the batches of a prepared data set.
 
     Raises:
       InputError: one cannot be read: the disk fails, or the files have changed since they were checked.
@@ -115,7 +115,7 @@ def _is_good(record: bytes, size: int, entry: IndexEntry, number: int) -> bool:
 
 
 def _is_segment(content: bytes, entry: IndexEntry, number: int) -> bool:
-    """Whether `content` is the recording's segment of this number, with audio of the length that follows from it."""
+    """Return whether `content` is the recording's segment of this number, with audio of its length."""
     try:
         fields = tf.train.Example.FromString(content).features.feature
     except DecodeError:
@@ -130,7 +130,7 @@ def _is_segment(content: bytes, entry: IndexEntry, number: int) -> bool:
 
 
 def _is_flac(content: bytes, samples: int) -> bool:
-    """Whether all of `content` is FLAC as `pipelines.preparation.records.encode` writes it, of so many samples."""
+    """Return whether `content` is FLAC as `pipelines.preparation.records.encode` writes it, of this length."""
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             form = (file.format, file.subtype, file.samplerate, file.channels)
@@ -142,7 +142,7 @@ def _is_flac(content: bytes, samples: int) -> bool:
 
 
 def _is_whole(record: bytes, size: int) -> bool:
-    """Whether `record` is a TFRecord of `size` bytes: length (8), its checksum (4), content, its checksum (4)."""
+    """Return whether `record` is a TFRecord of `size` bytes: length (8), checksum (4), content, checksum (4)."""
     if len(record) != size:
         return False
     length, content = record[:8], record[HEADER_BYTES:-FOOTER_BYTES]
@@ -151,7 +151,7 @@ def _is_whole(record: bytes, size: int) -> bool:
 
 
 def _masked_crc(content: bytes) -> int:
-    """CRC-32C as TFRecord files hold it: turned right by 15 bits, plus a constant."""
+    """Return the CRC-32C as TFRecord files hold it: rotated right by 15 bits, plus a constant."""
     import google_crc32c
 
     crc = google_crc32c.value(content)

@@ -1,4 +1,4 @@
-"""What is to be prepared: who makes which shard, and whether a folder holds the same already."""
+"""Plan a preparation: which recordings go to which shard, and whether a folder holds the same already."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Options = Mapping[str, Any]
 
 
 def plan_shards(data_set: DataSet, folder: Path, shards: int) -> list[ShardJob]:
-    """Deals the recordings of each split out to shards, in an order that a hash of their ids gives."""
+    """Distribute the recordings of each split over shards, in the order of a hash of their ids."""
     jobs: list[ShardJob] = []
     for split in SPLITS:
         members = [item for item in data_set.recordings if item.split == split]
@@ -41,7 +41,7 @@ def plan_shards(data_set: DataSet, folder: Path, shards: int) -> list[ShardJob]:
 
 
 def fingerprint_of(recording: Recording) -> str:
-    """Changes with anything that the recording's records depend on; of files, name, size and time of change."""
+    """Return a hash of everything that the recording's records depend on; of files, name, size and time of change."""
     fields = dataclasses.asdict(recording)
     for name in ("audio", "labels", "velocities"):
         source: Source | None = getattr(recording, name)
@@ -66,7 +66,7 @@ def _digest(value: Any) -> str:
 
 
 def make_plan(data_set: DataSet, options: Options, shards: int) -> dict[str, Any]:
-    """The content of plan.json: all that the prepared data set depends on."""
+    """Return the content of plan.json: all that the prepared data set depends on."""
     recordings = {item.id: fingerprint_of(item) for item in data_set.recordings}
     return {
         "format": FORMAT,
@@ -77,7 +77,7 @@ def make_plan(data_set: DataSet, options: Options, shards: int) -> dict[str, Any
 
 
 def check_or_write_plan(folder: Path, plan: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Makes sure that the folder holds nothing but parts of this very data set.
+    """Write the plan, or check that the folder holds nothing but parts of this very data set.
 
     Raises:
       InputError: it holds something else and `overwrite` is false, or it cannot be written.
@@ -107,7 +107,7 @@ def check_or_write_plan(folder: Path, plan: Mapping[str, Any], *, overwrite: boo
 
 
 def _clear(folder: Path) -> None:
-    """Deletes a data set."""
+    """Delete a data set."""
     for pattern in _FILES:
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""What a prepared data set holds: shards of tf.train.Examples, each a segment of a recording.
+"""Encode and decode the records of prepared data sets: tf.train.Examples, each a segment of a recording.
 
 A recording is cut into segments of `SEGMENT_SAMPLES` (the last may be shorter) that follow each other in one shard.
-Segments bound the memory of whoever reads them, however long a recording is; the byte offset of each, kept in the
-shard's index, lets a reader go straight to any stretch of any recording.
+Segments bound the memory of readers for recordings of any length; the byte offset of each, kept in the
+shard's index, lets a reader go straight to any part of any recording.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MICROSECONDS = 1_000_000
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a recording with its labels.
+    """A part of a recording with its labels.
 
     Attributes:
       recording: id of the recording, unique in its data set.
@@ -55,7 +55,7 @@ class Segment:
 
     @property
     def start(self) -> int:
-        """The segment's first sample, counted from the recording's first."""
+        """Return the segment's first sample, counted from the recording's first."""
         return self.index * SEGMENT_SAMPLES
 
     @property
@@ -84,7 +84,7 @@ class IndexEntry:
 
 
 def entry_of(fields: Mapping[str, Any]) -> IndexEntry:
-    """An entry as JSON gives it back.
+    """Return an index entry from its JSON fields.
 
     Raises:
       TypeError: fields are missing or of other types.
@@ -114,7 +114,7 @@ def entry_of(fields: Mapping[str, Any]) -> IndexEntry:
 def index_of(
     records: Iterable[bytes], segments: Iterable[Segment], loudness: Mapping[str, float]
 ) -> list[IndexEntry]:
-    """The index of a shard that holds `records`, the encoded `segments`, in this order.
+    """Return the index of a shard that holds `records`, the encoded `segments`, in this order.
 
     Args:
       records: see above.
@@ -138,12 +138,12 @@ def index_of(
 
 
 def notes_between(notes: Notes, start: int, end: int) -> Notes:
-    """The notes that sound between two samples; notes that touch the stretch only count as well."""
+    """Return the notes that sound between two samples, including those that only touch the interval."""
     return notes.select((notes.offset * SAMPLE_RATE >= start) & (notes.onset * SAMPLE_RATE <= end))
 
 
 def encode(segment: Segment) -> bytes:
-    """The segment as a serialised tf.train.Example; audio as 16-bit FLAC, times in whole microseconds."""
+    """Return the segment as a serialised tf.train.Example; audio as 16-bit FLAC, times in whole microseconds."""
     flac = io.BytesIO()
     soundfile.write(flac, segment.audio, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
 
@@ -173,7 +173,7 @@ def encode(segment: Segment) -> bytes:
 
 
 def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
-    """A serialised record as tensors, inside a tf.data graph.
+    """Parse a serialised record into tensors, inside a tf.data graph.
 
     Returns:
       "recording" and "group" string []; "index", "total" int64 []; "audio" float32 [samples] in
@@ -193,7 +193,7 @@ def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def parse_span(span: tf.Tensor, offsets: tf.Tensor, most: int) -> dict[str, tf.Tensor]:
-    """Consecutive segments of one recording as one: what a shard holds between two byte offsets.
+    """Parse consecutive segments of one recording as one: the bytes of a shard between two offsets.
 
     Args:
       span: string [], the bytes.
@@ -226,7 +226,7 @@ def parse_span(span: tf.Tensor, offsets: tf.Tensor, most: int) -> dict[str, tf.T
 
 
 def read_segments(shard: str, entry: IndexEntry) -> Iterator[Segment]:
-    """The segments of one recording, in order, one at a time in memory."""
+    """Yield the segments of one recording, in order, one at a time in memory."""
     with open(shard, "rb") as file:
         for begin, end in itertools.pairwise(entry.offsets):
             file.seek(begin + HEADER_BYTES)
@@ -234,7 +234,7 @@ def read_segments(shard: str, entry: IndexEntry) -> Iterator[Segment]:
 
 
 def decode(record: bytes) -> Segment:
-    """The inverse of `encode`."""
+    """Invert `encode`."""
     fields = {name: value.numpy() for name, value in parse(record).items()}
     return Segment(
         recording=fields["recording"].decode(),

@@ -1,8 +1,8 @@
-"""One shard of a prepared data set: recordings in, a TFRecord file and its index out.
+"""Write one shard of a prepared data set: recordings in, a TFRecord file and its index out.
 
 The index is written last, so a shard that has one is whole. It is JSON:
 
-- `recordings`: what `pipelines.preparation.records.IndexEntry` says of each, in the order of the file;
+- `recordings`: the `pipelines.preparation.records.IndexEntry` of each, in the order of the file;
 - `left_out`: name and reason of each recording that could not be used;
 - `sha256`, `bytes`: of the TFRecord file;
 - `seconds`, `notes`, `pitches` (notes by MIDI pitch), `polyphony` (seconds by number of notes that sound);
@@ -81,12 +81,12 @@ class ShardJob:
 
     @property
     def records(self) -> Path:
-        """The TFRecord file."""
+        """Return the TFRecord file."""
         return Path(self.folder, f"{self.name}.tfrecord")
 
     @property
     def index(self) -> Path:
-        """The index."""
+        """Return the index."""
         return Path(self.folder, f"{self.name}.index.json")
 
 
@@ -106,7 +106,7 @@ class _Statistics:
 
 
 def write_shard(job: ShardJob) -> None:
-    """Makes a shard, unless it is there.
+    """Write a shard, unless it exists.
 
     Raises:
       InputError: it cannot be written. Recordings that cannot be used are no error: the index lists them.
@@ -134,7 +134,7 @@ def write_shard(job: ShardJob) -> None:
 
 
 def read_index(job: ShardJob) -> dict[str, Any] | None:
-    """The index of a shard that is there, whole and made from the same recordings; None if it must be made."""
+    """Return the index of a shard that is whole and made from the same recordings; None if it must be made."""
     try:
         index: dict[str, Any] = json.loads(job.index.read_text("utf-8"))
         if index["fingerprint"] != job.fingerprint or index["bytes"] != job.records.stat().st_size:
@@ -145,7 +145,7 @@ def read_index(job: ShardJob) -> dict[str, Any] | None:
 
 
 def polyphony_of(notes: Notes, samples: int) -> dict[int, int]:
-    """For how many samples 0, 1, 2, ... notes sound at once."""
+    """Return for how many samples 0, 1, 2, ... notes sound at the same time."""
     times = np.concatenate([notes.onset, notes.offset]) * SAMPLE_RATE
     times = np.rint(times).astype(np.int64).clip(max=samples)
     order = np.argsort(times, kind="stable")
@@ -189,7 +189,7 @@ def _write_records(
 def _usable_records(
     recording: Recording, statistics: _Statistics
 ) -> Iterator[tuple[bytes, Segment]]:
-    """The records of a recording, with segments that lack the audio; none if it cannot be used."""
+    """Yield the records of a recording, with segments that lack the audio; none if it cannot be used."""
     try:
         # What is wrong with a recording may show at its very end, so nothing of it goes into the shard before.
         with tempfile.TemporaryFile(prefix="tfamt-") as store:
@@ -212,7 +212,7 @@ def _usable_records(
 
 
 def _spool(recording: Recording, store: Any) -> tuple[Notes, int, float, list[int]]:
-    """Writes the records of a whole recording; returns its notes, samples, loudness, and the length of each record."""
+    """Write the records of a whole recording; return its notes, samples, loudness, and the length of each record."""
     lengths: list[int] = []
     measured = 0.0
     with _sound_and_notes(recording) as (total, blocks, notes):
@@ -233,7 +233,7 @@ def _spool(recording: Recording, store: Any) -> tuple[Notes, int, float, list[in
 
 @contextmanager
 def _sound_and_notes(recording: Recording) -> Iterator[tuple[int, Iterator[Waveform], Notes]]:
-    """Number of samples at 16 kHz, blocks of them, and the labels."""
+    """Return the number of samples at 16 kHz, blocks of them, and the labels."""
     if recording.rendering is not None:
         total, blocks = rendered_audio(recording)
         yield total, blocks, rendered_notes(recording)
@@ -258,7 +258,7 @@ def _check_labels(notes: Notes, total: int) -> None:
 
 
 def _resized(blocks: Iterable[Waveform], size: int) -> Iterator[Waveform]:
-    """The same samples in blocks of one size; the last may be shorter."""
+    """Yield the same samples in blocks of one size; the last may be shorter."""
     waiting: list[Waveform] = []
     count = 0
     for block in blocks:
@@ -274,7 +274,7 @@ def _resized(blocks: Iterable[Waveform], size: int) -> Iterator[Waveform]:
 
 
 def _is_of_the_machine(error: BaseException) -> bool:
-    """Whether a full disk and the like is behind an error, which would hit the next recording as well."""
+    """Return whether an error comes from the machine, such as a full disk, and would hit the next recording too."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _NOT_THE_RECORDING:

@@ -1,4 +1,4 @@
-"""Data sets as they are downloaded."""
+"""Read data sets as they are downloaded."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Files inside .zip, .tar and .tar.gz archives, read where they are.
+"""Read files inside .zip, .tar and .tar.gz archives without unpacking them.
 
 Nothing is ever unpacked to a place that the archive names. Still, an archive in which a member's name leaves the
 folder, or in which a member is a link, is refused as a whole: data sets have no such members.
@@ -35,19 +35,19 @@ _DAMAGE = (
     tarfile.TarError,
     zlib.error,
     EOFError,
-    # How zipfile tells of passwords and of compression that it does not know.
+    # The errors of zipfile for passwords and unknown compression.
     RuntimeError,
     OSError,
 )
 
 
 def is_archive(path: str | os.PathLike[str]) -> bool:
-    """Whether the name is that of an archive."""
+    """Return whether the name is that of an archive."""
     return os.fspath(path).lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def list_members(path: str) -> list[str]:
-    """The names of all files in an archive, sorted.
+    """Return the names of all files in an archive, sorted.
 
     Raises:
       InputError: the archive cannot be read, is damaged, or has a member that leaves the folder.
@@ -62,7 +62,7 @@ def list_members(path: str) -> list[str]:
 
 
 def read_member(path: str, member: str) -> Iterator[bytes]:
-    """The content of a member in pieces of at most 1 MiB, checked against its length and, in a zip, its checksum.
+    """Yield the content of a member in pieces of at most 1 MiB, checked against its length and, in a zip, its checksum.
 
     Raises:
       InputError: as `list_members`; or there is no such member.
@@ -71,7 +71,7 @@ def read_member(path: str, member: str) -> Iterator[bytes]:
 
 
 def check_name(archive: str, name: str) -> None:
-    """Refuses a name that may lead out of the folder it is taken to lie in.
+    """Refuse a name that may lead out of its folder.
 
     Raises:
       InputError: the name is absolute, has a drive letter or goes up by "..".
@@ -114,7 +114,7 @@ class _Tar:
         }
 
     def read(self, member: str) -> Iterator[bytes]:
-        """The content of a member in pieces; threads may read at the same time."""
+        """Yield the content of a member in pieces; threads may read at the same time."""
         extent = self.members.get(member)
         if extent is None:
             raise _no_such_member(self._path, member)
@@ -139,7 +139,7 @@ class _Tar:
 
 
 def _indexed(path: str) -> IO[bytes]:
-    """A gzip stream that can be read from anywhere; it holds no open file between reads."""
+    """Return a gzip stream with random access; it holds no open file between reads."""
     compressed = indexed_gzip.IndexedGzipFile(path, spacing=_SEEK_POINT_SPACING)
     # Goes through the whole file, and so finds damage that a list of members would not.
     compressed.build_full_index()
@@ -156,7 +156,7 @@ def _open_tar(path: str) -> _Tar:
 
 @functools.lru_cache(maxsize=4)
 def _open_tar_version(path: str, size: int, modified: int) -> _Tar:
-    """Size and time are here so that an archive that was replaced is opened anew."""
+    """Open an archive; size and time are arguments so that a replaced archive is opened again."""
     return _Tar(path)
 
 

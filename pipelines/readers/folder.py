@@ -1,4 +1,4 @@
-"""A plain folder of audio files with label files of the same name."""
+"""Read a plain folder of audio files with label files of the same name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read(
     *,
     empty_labels: bool = False,
 ) -> DataSet:
-    """Reads audio with labels, at any depth, archives included.
+    """Read audio with labels, at any depth, archives included.
 
     Audio and labels belong together if they have the same name without suffix and are in the same folder, or else if
     there is only one of each of this name (as in `audio/x.wav` and `midi/x.mid`).
@@ -51,7 +51,7 @@ def read(
       validation_fraction: which part of the pieces to validate on, on average.
       test_fraction: which part of the pieces to test on, on average.
       licence: what to write down as the licence of the recordings.
-      empty_labels: whether recordings are wanted whose labels hold no notes, because nobody plays in them.
+      empty_labels: whether recordings without any labelled note are taken.
 
     Returns:
       Recordings with their path below `root`, "/" replaced by "_", as id, and the name of their folder as group.
@@ -105,7 +105,7 @@ def _recording(pair: _Pair, split: str, licence: str, empty_labels: bool) -> Rec
 
 
 def _pair(root: str, sources: Iterable[Source]) -> tuple[list[_Pair], list[LeftOut]]:
-    """Recordings; and the files that belong to none."""
+    """Return recordings, and the files that belong to none."""
     audio: dict[PurePosixPath, Source] = {}
     labels: dict[PurePosixPath, Source] = {}
     left_out: list[LeftOut] = []
@@ -130,7 +130,7 @@ def _pair(root: str, sources: Iterable[Source]) -> tuple[list[_Pair], list[LeftO
 def _partners_elsewhere(
     audio: Iterable[PurePosixPath], labels: Iterable[PurePosixPath]
 ) -> dict[PurePosixPath, PurePosixPath]:
-    """Audio and labels that alone have a name, in whatever folders."""
+    """Return audio and labels that alone have a name, in whatever folders."""
     audio_named, labels_named = _by_name(audio), _by_name(labels)
     return {
         places[0]: labels_named[name][0]
@@ -147,7 +147,7 @@ def _by_name(places: Iterable[PurePosixPath]) -> Mapping[str, Sequence[PurePosix
 
 
 def _by_place(root: str, sources: Iterable[Source]) -> Mapping[PurePosixPath, list[Source]]:
-    """Files by their path below the root without suffix; an archive counts as a folder that is not named."""
+    """Return files by their path below the root without suffix; an archive counts as a folder without name."""
     files: defaultdict[PurePosixPath, list[Source]] = defaultdict(list)
     for source in sources:
         if source.member is None:

@@ -1,4 +1,4 @@
-"""MAESTRO: performances of the International Piano-e-Competition, v1.0.0, v2.0.0 and v3.0.0.
+"""Read MAESTRO: performances of the International Piano-e-Competition, v1.0.0, v2.0.0 and v3.0.0.
 
 Hawthorne et al., "Enabling factorized piano music modeling and generation with the MAESTRO dataset", 2019.
 
@@ -89,7 +89,7 @@ class Maestro:
 
 
 def read(root: str) -> DataSet:
-    """Reads MAESTRO as a zip or unpacked.
+    """Read MAESTRO as a zip or unpacked.
 
     Returns:
       Recordings with the official split, the year as group (each year has its hall, piano and microphones) and
@@ -121,7 +121,7 @@ def read(root: str) -> DataSet:
 
 
 def read_performances(root: str) -> Maestro:
-    """The table with whatever files are there; also for those who need the MIDI files alone.
+    """Read the table with the files that exist; also for users of the MIDI files alone.
 
     Raises:
       InputError: no table or several versions, tables that disagree, an unreadable archive.
@@ -135,7 +135,7 @@ def read_performances(root: str) -> Maestro:
     performances: list[Performance] = []
     left_out: list[LeftOut] = []
     for row in rows:
-        # Audio and MIDI of a row have the same stem in all versions, but nobody promises it.
+        # Audio and MIDI of a row have the same stem in all versions, which no document guarantees.
         audio, other_audio = choose(files[_key(PurePosixPath(row.audio_filename))], AUDIO_SUFFIXES)
         midi, other_midi = choose(files[_key(PurePosixPath(row.midi_filename))], MIDI_SUFFIXES)
         performances.append(Performance(row, audio, midi))
@@ -184,12 +184,12 @@ def _availability(maestro: Maestro) -> str:
 
 
 def _key(name: PurePosixPath) -> str:
-    """What a file is found by, wherever the data set lies: "<year>/<stem>"."""
+    """Return the key of a file, wherever the data set lies: "<year>/<stem>"."""
     return str(PurePosixPath(*name.parts[-2:]).with_suffix(""))
 
 
 def _read_tables(root: str, sources: Iterable[Source]) -> tuple[str, list[Row]]:
-    """All csv and json tables in sight, which must say the same."""
+    """Read all csv and json tables, which must agree."""
     tables = {
         source: match["version"]
         for source in sources
@@ -244,7 +244,7 @@ def _csv_records(text: str) -> list[dict[str, Any]]:
 
 
 def _json_records(content: Any) -> list[dict[str, Any]]:
-    """v1.0.0 and v2.0.0: a list of records. v3.0.0: columns, each a dict from the row's number."""
+    """Return the records of a JSON table: a list in v1.0.0 and v2.0.0, columns keyed by the row's number in v3.0.0."""
     if isinstance(content, list):
         return content
     numbers = content[_COLUMNS[0]]

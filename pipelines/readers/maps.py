@@ -1,4 +1,4 @@
-"""MAPS: nine pianos, thirty pieces of music each.
+"""Read MAPS: nine pianos, thirty pieces of music each.
 
 Emiya, Bertin, David and Badeau, "MAPS: A piano database for multipitch estimation and automatic transcription of
 music", 2010. Distributed as one zip per piano (two for ENSTDkAm), each with the folder of the piano in it.
@@ -33,7 +33,7 @@ _TEST_PIECES = """
     scn15_11 scn15_12 scn15_6 scn15_9 scn16_3 scn16_4 ty_maerz ty_mai ty_november waldstein_1
     """
 TEST_PIECES = frozenset(_TEST_PIECES.split())
-"""The 53 pieces of the 60 recordings of `TEST_GROUPS`: known here, so that whoever has only some of the zips does not
+"""The 53 pieces of the 60 recordings of `TEST_GROUPS`: listed here, so that users of only some of the zips do not
 train on them either."""
 
 _MUSIC = re.compile(r"MAPS_MUS-(?P<piece>.+)_(?P<group>[^_]+)")
@@ -50,7 +50,7 @@ class _Music:
 
 
 def read(root: str, validation_groups: Sequence[str] = ()) -> DataSet:
-    """Reads MAPS as zips, unpacked, or both; with all its pianos or some.
+    """Read MAPS as zips, unpacked, or both; with all its pianos or some.
 
     Args:
       root: folder with the zips or the folders of the pianos at any depth, or one zip.
@@ -83,7 +83,7 @@ def read(root: str, validation_groups: Sequence[str] = ()) -> DataSet:
 
 
 def _collect(sources: Iterable[Source]) -> tuple[dict[str, _Music], list[LeftOut]]:
-    """Files of music by stem; and a count of those of the other parts of MAPS."""
+    """Return files of music by stem, and a count of those of the other parts of MAPS."""
     music: dict[str, _Music] = {}
     others: defaultdict[str, int] = defaultdict(int)
     for source in sources:

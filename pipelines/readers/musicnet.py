@@ -1,4 +1,4 @@
-"""MusicNet: 330 recordings of classical music, 34 hours.
+"""Read MusicNet: 330 recordings of classical music, 34 hours.
 
 Thickstun, Harchaoui and Kakade, "Learning features of music from scratch", 2017. Distributed as musicnet.tar.gz with
 `{train,test}_{data,labels}/<id>.{wav,csv}`, and musicnet_metadata.csv beside it.
@@ -35,7 +35,7 @@ class _Work:
 
 
 def read(root: str, test: str = "paper", validation_ids: Collection[str] = ()) -> DataSet:
-    """Reads MusicNet as musicnet.tar.gz or unpacked, with or without musicnet_metadata.csv.
+    """Read MusicNet as musicnet.tar.gz or unpacked, with or without musicnet_metadata.csv.
 
     Args:
       root: folder or archive.
@@ -89,7 +89,7 @@ def _recording(
 
 
 def _collect(sources: Iterable[Source]) -> Mapping[tuple[str, str], list[Source]]:
-    """Audio and label files by official split and number."""
+    """Return audio and label files by official split and number."""
     found: defaultdict[tuple[str, str], list[Source]] = defaultdict(list)
     suffixes = {"data": AUDIO_SUFFIXES, "labels": (".csv",)}
     for source in sources:

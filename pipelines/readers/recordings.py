@@ -1,4 +1,4 @@
-"""What a data set is made of: recordings with their labels."""
+"""Describe a data set: recordings with their labels."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Source:
 
     @property
     def name(self) -> PurePosixPath:
-        """The file's own path: on disk, or inside the archive."""
+        """Return the file's own path: on disk, or inside the archive."""
         return PurePosixPath(self.member or self.path)
 
     @property
     def stem(self) -> str:
-        """The file's name without folder and suffix."""
+        """Return the file's name without folder and suffix."""
         return self.name.stem
 
     @property
     def suffix(self) -> str:
-        """The file's suffix in lower case, with its dot."""
+        """Return the file's suffix in lower case, with its dot."""
         return self.name.suffix.lower()
 
     def __str__(self) -> str:
@@ -95,7 +95,7 @@ class DataSet:
       name: "maps", "maestro", "musicnet", "folder" or "rendered".
       recordings: sorted by id.
       left_out: everything that was seen and not taken, with its reason, sorted by name.
-      remarks: what whoever uses the data set should know, a sentence each.
+      remarks: remarks for users of the data set, a sentence each.
 
     Raises:
       InputError: two recordings have one id.
@@ -120,17 +120,17 @@ class DataSet:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of recordings of each split, splits without any included."""
+        """Return number of recordings of each split, splits without any included."""
         counts = Counter(recording.split for recording in self.recordings)
         return {split: counts[split] for split in SPLITS}
 
     def require_some(
         self, where: str, fix: str = "Check that this is the folder that the data set unpacks to."
     ) -> DataSet:
-        """Itself, unless it is empty.
+        """Return the data set, unless it is empty.
 
         Raises:
-          InputError: no recording was found in `where`; the message tells what was seen, and `fix`.
+          InputError: no recording was found in `where`; the message names what was found, and `fix`.
         """
         if self.recordings:
             return self
@@ -146,7 +146,7 @@ class DataSet:
 def one_split_per_piece(
     recordings: Iterable[Recording], test_pieces: Collection[str] = ()
 ) -> tuple[list[Recording], list[LeftOut]]:
-    """Leaves pieces of the test set out of validation and training, and pieces of the validation set out of training.
+    """Remove pieces of the test set from validation and training, and pieces of the validation set from training.
 
     Args:
       recordings: recordings with the split that their data set gives them.

@@ -1,4 +1,4 @@
-"""From a data set's folder to its files, and from a recording to its audio and notes."""
+"""Find the files of a data set's folder, and read the audio and notes of a recording."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NO_CONTENT = ("__MACOSX", ".")
 
 
 def find_sources(root: str) -> list[Source]:
-    """All files below a folder, those in archives included, sorted; hidden ones excepted.
+    """Return all files below a folder, those in archives included, sorted; hidden ones excepted.
 
     Args:
       root: a folder or an archive. Links to folders are followed.
@@ -50,7 +50,7 @@ def find_sources(root: str) -> list[Source]:
 def choose(
     sources: Iterable[Source], suffixes: tuple[str, ...]
 ) -> tuple[Source | None, list[LeftOut]]:
-    """Picks one of several files of the same recording.
+    """Pick one of several files of the same recording.
 
     Args:
       sources: files of one recording and one kind, audio or labels.
@@ -76,9 +76,9 @@ def choose(
 
 @contextmanager
 def local_path(source: Source) -> Iterator[Path]:
-    """A file that holds the source while the block runs; a member of an archive is copied to the temporary folder.
+    """Yield a file that holds the source during the block; members of archives are copied to TMPDIR.
 
-    The file has the source's own name. Temporary files go where the environment variable TMPDIR says.
+    The file has the source's own name. Temporary files go to the folder of the environment variable TMPDIR.
 
     Raises:
       InputError: there is no such file or member, the archive is damaged, or the disk is full.
@@ -95,7 +95,7 @@ def local_path(source: Source) -> Iterator[Path]:
 
 
 def read_bytes(source: Source) -> bytes:
-    """The content of a small file.
+    """Return the content of a small file.
 
     Raises:
       InputError: as `local_path`.
@@ -109,7 +109,7 @@ def read_bytes(source: Source) -> bytes:
 
 
 def read_notes(recording: Recording) -> Notes:
-    """The labels of a recording, with the velocities of `Recording.velocities` where there are any.
+    """Return the labels of a recording, with the velocities of `Recording.velocities` where there are any.
 
     Raises:
       InputError: a label file is missing or broken.
@@ -118,7 +118,7 @@ def read_notes(recording: Recording) -> Notes:
 
 
 def read_notes_and_gaps(recording: Recording) -> tuple[Notes, int]:
-    """As `read_notes`; and the number of notes for which `Recording.velocities` has no velocity."""
+    """Read the labels as `read_notes` does, and count the notes for which `Recording.velocities` has no velocity."""
     notes = _parse(recording.labels)
     if recording.velocities is None:
         return notes, 0
@@ -126,7 +126,7 @@ def read_notes_and_gaps(recording: Recording) -> tuple[Notes, int]:
 
 
 def with_velocities(notes: Notes, reference: Notes) -> tuple[Notes, int]:
-    """Takes each note's velocity from the note of the same pitch in `reference` whose onset is nearest.
+    """Take each note's velocity from the note of the same pitch in `reference` whose onset is nearest.
 
     Args:
       notes: notes whose velocities are unknown.
@@ -182,7 +182,7 @@ def _archive_sources(path: str) -> list[Source]:
 
 
 def _walk(folder: str, above: set[str]) -> Iterator[str]:
-    """Paths of all files below `folder`; `above` are its parents, by which a circle of links is noticed."""
+    """Yield paths of all files below `folder`; `above` are its parents, by which a loop of links is detected."""
     above = above | {os.path.realpath(folder)}
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)

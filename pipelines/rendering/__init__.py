@@ -1,4 +1,4 @@
-"""Recordings made from MIDI files."""
+"""Make recordings from MIDI files."""
 
 import lazy_loader
 

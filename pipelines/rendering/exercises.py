@@ -1,4 +1,4 @@
-"""What recordings of music leave out: exercises over all keys, and sounds in which no piano plays.
+"""Make what recordings of music lack: exercises over all keys, and sounds without a piano.
 
 Music has few of the lowest and highest notes, few repeated ones, few dense chords, and no silence: a model
 that was trained on music alone is at a loss there (`bin/benchmark conditions` measures it).
@@ -26,7 +26,7 @@ _PEDAL_SHARE = 0.4
 
 
 def exercise(seed: int) -> Performance:
-    """Some 90 s in parts of 4 to 10 s: rows of notes, repeated keys, chords, long notes; anywhere on the keyboard.
+    """Return some 90 s in parts of 4 to 10 s: rows of notes, repeated keys, chords, long notes.
 
     Keys, speed, touch and pedal are drawn evenly rather than as in music.
     """
@@ -48,7 +48,7 @@ def exercise(seed: int) -> Performance:
 
 
 def sound_without_music(seed: int) -> Waveform:
-    """Some 90 s of silence, noise of any colour, hum, clicks or whistling, float32 [samples] at 16 kHz."""
+    """Return some 90 s of silence, noise of any colour, hum, clicks or whistling, float32 [samples] at 16 kHz."""
     random = np.random.default_rng(seed)
     parts = []
     length = 0
@@ -72,7 +72,7 @@ def _log_uniform(random: np.random.Generator, low: float, high: float) -> float:
 
 
 def _row(random: np.random.Generator, seconds: float) -> _Strokes:
-    """One note after the other, by steps or leaps of a size, turning back at either end of the keyboard."""
+    """Return one note after the other, by steps or leaps of a size, turning back at either end of the keyboard."""
     spacing = _log_uniform(random, 0.06, 0.6)
     count = max(1, int(seconds / spacing))
     reach = int(random.integers(1, 8))
@@ -87,7 +87,7 @@ def _row(random: np.random.Generator, seconds: float) -> _Strokes:
 
 
 def _repeated(random: np.random.Generator, seconds: float) -> _Strokes:
-    """One or two keys again and again."""
+    """Return one or two keys, repeated."""
     spacing = _log_uniform(random, 0.07, 0.4)
     first = random.integers(LOWEST_PITCH, HIGHEST_PITCH + 1, 2)
     keys = first[: random.integers(1, 3)]
@@ -96,7 +96,7 @@ def _repeated(random: np.random.Generator, seconds: float) -> _Strokes:
 
 
 def _chords(random: np.random.Generator, seconds: float) -> _Strokes:
-    """Two to ten notes at a time, not quite together, within a span of one to five octaves."""
+    """Return two to ten notes at a time, not quite together, within a span of one to five octaves."""
     spacing = random.uniform(0.2, 1.5)
     span = int(random.integers(12, 61))
     lowest = random.integers(LOWEST_PITCH, HIGHEST_PITCH - span + 1)
@@ -113,7 +113,7 @@ def _chords(random: np.random.Generator, seconds: float) -> _Strokes:
 
 
 def _long(random: np.random.Generator, seconds: float) -> _Strokes:
-    """Few notes that are held for seconds."""
+    """Return few notes that are held for seconds."""
     return [
         (onset, random.uniform(1.0, 5.0), random.integers(LOWEST_PITCH, HIGHEST_PITCH + 1))
         for onset in np.sort(random.uniform(0.0, seconds, random.integers(2, 9)))
@@ -130,7 +130,7 @@ _PARTS: tuple[Callable[[np.random.Generator, float], _Strokes], ...] = (
 
 
 def _pedalling(random: np.random.Generator, begin: float, end: float) -> list[tuple[float, float]]:
-    """Pedal held for spells of about one length, released for a moment in between."""
+    """Return a pedal held for intervals of about one length, released for a moment in between."""
     spell = _log_uniform(random, 0.5, 10.0)
     changes = []
     while begin < end:
@@ -144,7 +144,7 @@ def _silence(random: np.random.Generator, samples: int) -> NDArray[np.float64]:
 
 
 def _noise(random: np.random.Generator, samples: int) -> NDArray[np.float64]:
-    """White or pink noise through a band, swelling and fading."""
+    """Return white or pink noise through a band, swelling and fading."""
     colour = ("white", "pink")[random.integers(2)]
     sound = noise_source(colour, int(random.integers(2**31)))(samples).astype(np.float64)
     low, high = np.sort(np.exp(random.uniform(np.log(30), np.log(7800), 2)))
@@ -157,7 +157,7 @@ def _noise(random: np.random.Generator, samples: int) -> NDArray[np.float64]:
 
 
 def _hum(random: np.random.Generator, samples: int) -> NDArray[np.float64]:
-    """Mains hum with harmonics: the one steady tone that every recordist knows."""
+    """Return mains hum with harmonics: a steady tone that recordings often hold."""
     time = np.arange(samples) / SAMPLE_RATE
     mains = (50.0, 60.0)[random.integers(2)] * (1 + random.normal(0, 1e-3))
     sound = 0.01 * random.standard_normal(samples)
@@ -167,7 +167,7 @@ def _hum(random: np.random.Generator, samples: int) -> NDArray[np.float64]:
 
 
 def _clicks(random: np.random.Generator, samples: int) -> NDArray[np.float64]:
-    """Knocks and crackle: bursts of noise of 1 to 50 ms."""
+    """Return knocks and crackle: bursts of noise of 1 to 50 ms."""
     sound = np.zeros(samples)
     for place in random.integers(0, samples, random.integers(3, 60)):
         decay = _log_uniform(random, 0.001, 0.05) * SAMPLE_RATE
@@ -179,7 +179,7 @@ def _clicks(random: np.random.Generator, samples: int) -> NDArray[np.float64]:
 
 
 def _whistle(random: np.random.Generator, samples: int) -> NDArray[np.float64]:
-    """A tone that never stays: up and down by octaves, which no key does."""
+    """Return a tone that glides up and down by octaves, which no key does."""
     points = np.exp(random.uniform(np.log(150), np.log(3000), 12))
     hertz = np.interp(np.arange(samples), np.linspace(0, samples, 12), points)
     tone: NDArray[np.float64] = np.sin(2 * np.pi * np.cumsum(hertz) / SAMPLE_RATE)

@@ -1,4 +1,4 @@
-"""Series of files that depend on their numbers alone: invented pianos, simulated rooms."""
+"""Write series of files that depend on their numbers alone: synthetic pianos, simulated rooms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfamt.utils.output_paths import make_folder
 def write_series(
     folder: Path, name: str, numbers: range, write: Callable[[Path, int], None]
 ) -> None:
-    """Writes what is not there yet, and tells of each.
+    """Write the files that do not exist yet, and print each.
 
     Args:
       folder: is made.

@@ -1,4 +1,4 @@
-"""Sound of a performance, played by FluidSynth on a SoundFont."""
+"""Synthesise a performance with FluidSynth and a SoundFont."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _SETTINGS = {
 def synthesise(
     performance: Performance, soundfont: str | os.PathLike[str]
 ) -> Iterator[NDArray[np.float32]]:
-    """Plays a performance on its program of a SoundFont, dry.
+    """Play a performance on its program of a SoundFont, dry.
 
     FluidSynth writes into a pipe that is closed after as many samples as the performance is long: it cannot
     fill a disk, and needs none.
@@ -77,7 +77,7 @@ def synthesise(
 
 @lru_cache(maxsize=64)
 def check_soundfont(soundfont: str) -> tuple[float, tuple[int, ...]]:
-    """Plays every key once, and measures.
+    """Play every key once, and measure it.
 
     The attack of a note is the moment at which its magnitude first reaches `ATTACK_FRACTION` of the peak that it has
     in its first 0.2 s. SoundFonts differ by the silence, or the travel of the hammer, that their samples begin with.
@@ -99,7 +99,7 @@ def check_soundfont(soundfont: str) -> tuple[float, tuple[int, ...]]:
 def attack_times(
     soundfont: str, velocities: tuple[int, ...], lag: float = 0.0
 ) -> NDArray[np.float64]:
-    """Seconds from the note-on of each of the 88 keys to its attack, minus `lag`.
+    """Return seconds from the note-on of each of the 88 keys to its attack, minus `lag`.
 
     Args:
       soundfont: the file.
@@ -132,7 +132,7 @@ def attack_times(
 def _frames(
     performance: Performance, soundfont: str | os.PathLike[str], end: float
 ) -> Iterator[NDArray[np.float32]]:
-    """Stereo at `SYNTHESIS_RATE`, float32 [frames, 2], until `end` seconds."""
+    """Yield stereo at `SYNTHESIS_RATE`, float32 [frames, 2], until `end` seconds."""
     missing = round(end * SYNTHESIS_RATE)
     with (
         tempfile.TemporaryDirectory(prefix="tfamt-") as folder,
@@ -163,7 +163,7 @@ def _frames(
 def _player(
     midi: str, soundfont: str, messages: IO[bytes], time_limit: float
 ) -> Iterator[IO[bytes]]:
-    """The pipe that a running FluidSynth writes float32 samples into; it ends with the block, or after a time limit."""
+    """Yield the pipe that FluidSynth writes float32 samples into; it ends with the block, or at a time limit."""
     executable = shutil.which("fluidsynth")
     if executable is None:
         raise InputError(
@@ -208,7 +208,7 @@ def _player(
 
 
 def require_soundfont(path: str) -> None:
-    """Whether a file looks like a SoundFont.
+    """Refuse a file that does not look like a SoundFont.
 
     Raises:
       InputError: it does not, or it cannot be read.

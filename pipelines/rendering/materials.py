@@ -1,4 +1,4 @@
-"""What recordings can be rendered from: MIDI files, SoundFonts, room responses."""
+"""Find what recordings can be rendered from: MIDI files, SoundFonts, room responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEED_SOUNDFONTS = (
 
 
 def find_midi(root: str, split: str | None) -> tuple[list[Recording], list[LeftOut]]:
-    """Recordings without a piano yet: of one split, or of all that MAESTRO's table tells; without a table, of one."""
+    """Return recordings without a piano yet: of one split, or of all splits of MAESTRO's table."""
     sources = find_sources(root)
     if any(source.name.name.startswith("maestro-v") for source in sources):
         found, left_out = _find_maestro(root)
@@ -62,7 +62,7 @@ def _id(root: str, source: Source) -> str:
 
 
 def choose_some(recordings: Sequence[Recording], pieces: int, seed: int) -> list[Recording]:
-    """At most `pieces` of each split, by a hash: the choice of more holds the choice of fewer."""
+    """Return at most `pieces` of each split, by a hash: the choice of more holds the choice of fewer."""
     if pieces < 1:
         raise InputError(f"at least one piece must be rendered. Received: {pieces}")
     chosen: list[Recording] = []
@@ -73,7 +73,7 @@ def choose_some(recordings: Sequence[Recording], pieces: int, seed: int) -> list
 
 
 def find_files(paths: Sequence[str], suffixes: tuple[str, ...], kind: str) -> list[str]:
-    """Files of these suffixes in folders, and files that are named; `kind` is for messages.
+    """Return files of these suffixes in folders, and named files; `kind` is for messages.
 
     Raises:
       InputError: a file or folder does not exist.
@@ -94,7 +94,7 @@ def find_files(paths: Sequence[str], suffixes: tuple[str, ...], kind: str) -> li
 
 
 def usable_soundfonts(soundfonts: Sequence[str]) -> tuple[dict[str, float], list[LeftOut]]:
-    """SoundFonts of which every key sounds, with their lag; and the others."""
+    """Return the SoundFonts of which every key sounds, with their lag, and the others."""
     usable: dict[str, float] = {}
     useless: list[LeftOut] = []
     for font in soundfonts:
@@ -110,6 +110,6 @@ def usable_soundfonts(soundfonts: Sequence[str]) -> tuple[dict[str, float], list
 
 
 def hash_of(seed: int, purpose: str, name: str) -> int:
-    """A number below 2^64 for a purpose, from seed and name alone."""
+    """Return a number below 2^64 for a purpose, from seed and name alone."""
     text = f"{seed}/{purpose}/{name}".encode("utf-8", "surrogateescape")
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")

@@ -1,4 +1,4 @@
-"""What a pianist does, as events that can be played and labelled alike: keys, sustain pedal, tuning."""
+"""Represent a performance as events that can be played and labelled alike: keys, sustain pedal, tuning."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tfamt.notes.table import (
 )
 
 TICKS_PER_SECOND = 1000
-"""The grid that all events of a performance lie on, so that labels and MIDI file say exactly the same."""
+"""The grid that all events of a performance lie on, so that labels and MIDI file agree exactly."""
 BEND_RANGE = 200.0
 """Cents that a full pitch bend amounts to in General MIDI."""
 
@@ -48,7 +48,7 @@ class Performance:
 
     @property
     def held(self) -> Notes:
-        """The notes as the keys are held."""
+        """Return the notes as the keys are held."""
         press, release, pitch, velocity = self.keys.T
         return Notes(press / TICKS_PER_SECOND, release / TICKS_PER_SECOND, pitch, velocity)
 
@@ -60,12 +60,12 @@ class Performance:
 
     @property
     def notes(self) -> Notes:
-        """The notes that are heard: extended by the pedal, but not beyond the next stroke of the key."""
+        """Return the notes as they sound: extended by the pedal, but not beyond the next stroke of the key."""
         return extend_by_sustain(self.held, self.pedal_positions)
 
 
 def performance_of(notes: Notes, pedal: NDArray[np.float64], cents: float = 0.0) -> Performance:
-    """Puts held keys and pedal positions on the grid.
+    """Round held keys and pedal positions to the grid.
 
     Args:
       notes: notes as the keys were held; what a piano does not have is left out. Of strokes of one key in one tick the
@@ -87,7 +87,7 @@ def performance_of(notes: Notes, pedal: NDArray[np.float64], cents: float = 0.0)
 
 
 def _pedal_changes(pedal: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Only the moments at which the pedal begins or ceases to hold notes."""
+    """Return only the moments at which the pedal begins or ceases to hold notes."""
     events = np.asarray(pedal, np.float64).reshape(-1, 2)
     down = (events[:, 1] >= SUSTAIN_THRESHOLD).astype(np.int64)
     changed = np.diff(down, prepend=0) != 0

@@ -1,4 +1,4 @@
-"""Recordings made from MIDI files: another piano, key, tempo, touch, tuning, room and level for each piece.
+"""Render MIDI files, each with another piano, key, tempo, touch, tuning, room and level.
 
 Everything random is drawn when the data set is read, from the seed and the name of the piece alone, and kept with the
 recording: `render` and `rendered_notes` draw nothing. Sound and labels come from the same events.
@@ -97,7 +97,7 @@ class Rendering:
 
     @classmethod
     def of(cls, recording: Recording) -> Rendering:
-        """What the reader has drawn for a recording.
+        """Return the random choices of the reader for a recording.
 
         Raises:
           ValueError: the recording is not rendered.
@@ -119,13 +119,13 @@ def read(
     variations: Variations | None = None,
     pieces: int | None = None,
 ) -> DataSet:
-    """Plans a rendering of each MIDI file.
+    """Plan a rendering of each MIDI file.
 
     Args:
-      midi: folder of MIDI files, or of MAESTRO (whose table then tells the splits), or an archive of these.
+      midi: folder of MIDI files, or of MAESTRO (whose table then gives the splits), or an archive of these.
       soundfonts: SoundFont files, or folders of them, with a piano as program 0.
       seed: of everything random.
-      split: the only one to take where a table tells the splits, by default all; without a table that of all
+      split: the only one to take where a table gives the splits, by default all; without a table that of all
         recordings, by default train.
       validation_soundfonts: files or folders likewise, taken for validation and test only, even if they are among
         `soundfonts`; without any, all splits take all SoundFonts.
@@ -165,7 +165,7 @@ def read(
 
 
 def rendered_audio(recording: Recording) -> tuple[int, Iterator[NDArray[np.float32]]]:
-    """Sound of a rendered recording: its number of samples at 16 kHz, and blocks of them in -1..1.
+    """Synthesise a rendered recording: its number of samples at 16 kHz, and blocks of them in -1..1.
 
     Raises:
       InputError: the MIDI file is broken, FluidSynth fails, or the disk is full.
@@ -178,7 +178,7 @@ def rendered_audio(recording: Recording) -> tuple[int, Iterator[NDArray[np.float
 
 
 def render(recording: Recording, path: str | os.PathLike[str]) -> None:
-    """Writes `rendered_audio` as 16 kHz mono 16-bit wav.
+    """Write `rendered_audio` as 16 kHz mono 16-bit wav.
 
     Raises:
       InputError: as `rendered_audio`, or the file cannot be written.
@@ -193,7 +193,7 @@ def render(recording: Recording, path: str | os.PathLike[str]) -> None:
 
 
 def rendered_notes(recording: Recording) -> Notes:
-    """The labels of a rendered recording: the notes that are played.
+    """Return the labels of a rendered recording: the notes that are played.
 
     Raises:
       InputError: the MIDI file is broken.
@@ -202,7 +202,7 @@ def rendered_notes(recording: Recording) -> Notes:
 
 
 def alter(original: Performance, rendering: Rendering) -> Performance:
-    """The performance in another key, tempo, touch and tuning."""
+    """Return the performance in another key, tempo, touch and tuning."""
     held = original.held
     notes = Notes(
         held.onset / rendering.tempo,
@@ -232,7 +232,7 @@ class _Draw:
     rooms: Sequence[str]
 
     def rendering(self, recording: Recording) -> Recording:
-        """The recording with a piano and everything else."""
+        """Return the recording with a piano and everything else."""
         random = np.random.default_rng(hash_of(self.seed, "rendering", recording.id))
         fonts = self.train if recording.split == "train" else self.held_out
         font = fonts[random.integers(len(fonts))]

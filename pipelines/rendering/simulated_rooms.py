@@ -1,4 +1,4 @@
-"""Rooms that do not exist, as room responses: every one another, so that a model learns what they share.
+"""Simulate room responses of random rooms.
 
 Rectangular rooms by image sources and ray tracing (pyroomacoustics; Allen and Berkley, "Image method for efficiently
 simulating small-room acoustics", JASA 1979). Size, surfaces, and the places of piano and microphone are drawn at
@@ -49,7 +49,7 @@ class Room:
 
 
 def draw(random: np.random.Generator) -> Room:
-    """Draws a room: 3 to 15 m long, as dry as a studio or as bare as concrete."""
+    """Draw a room: 3 to 15 m long, as dry as a studio or as bare as concrete."""
     length = np.exp(random.uniform(np.log(3.0), np.log(15.0)))
     height = random.uniform(2.3, 3.2) * max(length / 4.0, 1.0) ** 0.4
     size = np.array([length, max(length * random.uniform(0.5, 1.0), 2.5), height])
@@ -69,7 +69,7 @@ def draw(random: np.random.Generator) -> Room:
 
 
 def respond(room: Room, seed: int) -> Waveform:
-    """The response from the piano to the microphone, float32 [samples] at 16 kHz, of unit energy.
+    """Return the response from the piano to the microphone, float32 [samples] at 16 kHz, of unit energy.
 
     Args:
       room: the room.
@@ -111,7 +111,7 @@ def respond(room: Room, seed: int) -> Waveform:
 
 
 def write_room(path: Path, number: int) -> None:
-    """Simulates the room of a number and writes its response, a FLAC file of 24 bits; depends on the number alone.
+    """Simulate the room of a number and writes its response, a FLAC file of 24 bits; depends on the number alone.
 
     Raises:
       InputError: the file cannot be written.
@@ -124,6 +124,6 @@ def write_room(path: Path, number: int) -> None:
 def _place(
     random: np.random.Generator, size: NDArray[np.float64], lowest: float, highest: float
 ) -> NDArray[np.float64]:
-    """Somewhere in a room, half a metre or more from its walls, between two heights."""
+    """Draw a place in a room, half a metre or more from its walls, between two heights."""
     flat = random.uniform(_CLEARANCE, size[:2] - _CLEARANCE)
     return np.append(flat, random.uniform(lowest, min(highest, size[2] - _CLEARANCE)))

@@ -1,4 +1,4 @@
-"""Writes SoundFonts of one instrument (SoundFont 2.04 technical specification, E-mu 2006, sections 4 to 8)."""
+"""Write SoundFonts of one instrument (SoundFont 2.04 technical specification, E-mu 2006, sections 4 to 8)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tfamt.utils.atomic_files import atomic_write
 
 _GUARD = 46
-"""Zeros that the format wants behind every sample."""
+"""Zeros that the format requires after every sample."""
 _RELEASE, _INSTRUMENT, _KEYS, _VELOCITIES, _SAMPLE, _ROOT = 38, 41, 43, 44, 53, 58
 """Numbers of generators (section 8.1.2)."""
 _MONO = 1
@@ -40,7 +40,7 @@ class Zone:
 def write_soundfont(
     path: str | os.PathLike[str], name: str, zones: Sequence[Zone], *, rate: int, release: float
 ) -> None:
-    """Writes a SoundFont with one preset, bank 0, program 0.
+    """Write a SoundFont with one preset, bank 0, program 0.
 
     Args:
       path: the file; replaced if it exists.
@@ -92,7 +92,7 @@ def _articulation(
             struct.pack("<HH", _SAMPLE, number),
         ]
     bags.append(struct.pack("<HH", len(generators), 0))
-    # Every table ends with a record that only says where the last one ends.
+    # Every table ends with a record that holds the end of the last one.
     nothing = bytes(4)
     return [
         ("phdr", _preset(name, 0) + _preset("EOP", 1)),

@@ -1,7 +1,7 @@
-"""Pianos that do not exist, as SoundFonts: every one another instrument, so that a model learns what they share.
+"""Synthesise pianos with random properties, as SoundFonts.
 
 Struck strings as sums of partials (Fletcher and Rossing, "The Physics of Musical Instruments", 1998, chapter 12): stiff
-strings stretch the partials, the place of the hammer leaves some out, its hardness decides how many there are, the
+strings spread the partials, the place of the hammer leaves some out, its hardness decides how many there are, the
 soundboard colours all, two or three strings a key beat against each other and die away at first fast, then slowly. All
 of these are drawn at random within what pianos have, and somewhat beyond.
 """
@@ -20,7 +20,7 @@ from tfamt.notes.table import HIGHEST_PITCH, LOWEST_PITCH
 Waveform = NDArray[np.float64]
 
 RATE = 22_050
-"""Hz: above what a model at 16 kHz hears."""
+"""Hz: above the band of a model at 16 kHz."""
 KEYS_PER_SAMPLE = 3
 LONGEST = 10.0
 """Seconds of a sample."""
@@ -68,7 +68,7 @@ class Piano:
 
 
 def invent(random: np.random.Generator) -> Piano:
-    """Draws a piano."""
+    """Draw a piano."""
     resonances = int(random.integers(4, 12))
     body = np.stack(
         [
@@ -97,7 +97,7 @@ def invent(random: np.random.Generator) -> Piano:
 
 
 def strike(piano: Piano, pitch: int, layer: int, random: np.random.Generator) -> Waveform:
-    """The sound of one key, at `RATE`, as loud as its partials make it.
+    """Synthesise one key, at `RATE`, as loud as its partials make it.
 
     Args:
       piano: the instrument.
@@ -141,7 +141,7 @@ def strike(piano: Piano, pitch: int, layer: int, random: np.random.Generator) ->
 
 
 def write_piano(path: Path, seed: int) -> None:
-    """Writes an invented piano as a SoundFont; the same for the same seed.
+    """Write a synthetic piano as a SoundFont; the same for the same seed.
 
     Raises:
       InputError: the file cannot be written.
@@ -163,7 +163,7 @@ def write_piano(path: Path, seed: int) -> None:
 
 
 def _thump(piano: Piano, samples: int, random: np.random.Generator) -> Waveform:
-    """The hammer's blow: dark noise that ends soon."""
+    """Return the hammer's blow: dark noise that ends soon."""
     level, seconds = piano.thump
     noise = random.normal(size=samples)
     dark: Waveform = np.convolve(noise, np.hanning(24) / np.hanning(24).sum(), "same")

@@ -1,4 +1,4 @@
-"""Scores of models on prepared data."""
+"""Score models on prepared data."""
 
 import lazy_loader
 

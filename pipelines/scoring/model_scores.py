@@ -1,4 +1,4 @@
-"""Recordings of a prepared data set: transcribed, and scored in every way there is."""
+"""Transcribe and score recordings of a prepared data set."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def predict(transcriber: Transcriber, item: StoredRecording) -> PredictedRecordi
 def score_prediction(
     predicted: PredictedRecording, config: Config, label_shift: float | str = 0.0
 ) -> ScoredPiece:
-    """Decodes and scores one recording.
+    """Decode and scores one recording.
 
     Args:
       predicted: the network's output and the labels.
@@ -142,7 +142,7 @@ def evaluate_predictions(
     source: dict[str, Any],
     label_shift: float | str = 0.0,
 ) -> ScoredNotes:
-    """Scores recordings one after the other.
+    """Score recordings one after the other.
 
     Args:
       predicted: one recording at least.
@@ -219,7 +219,7 @@ def evaluate_model(
 def f1_decoded(
     metrics: Sequence[str], predicted: PredictedRecording, config: Config, decoding: DecodingConfig
 ) -> float:
-    """The mean of figures (`tfamt.evaluation.metrics.f1`) of the first pass, decoded in another way than the config's."""
+    """Return the mean of figures (`tfamt.evaluation.metrics.f1`) of the first pass under another decoding."""
     grid = config.spectrogram.grid
     estimate = decode(predicted.rolls, decoding, grid)
     return float(np.mean([f1(metric, predicted.reference, estimate) for metric in metrics]))

@@ -1,4 +1,4 @@
-"""The thresholds of decoding, chosen on validation recordings."""
+"""Search the thresholds of decoding on validation recordings."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ class Trial:
 
 def tune(
     config: Config,
-    heard: Sequence[PredictedRecording],
+    predicted: Sequence[PredictedRecording],
     metrics: Sequence[str],
     progress: Callable[[Trial], None] = lambda _: None,
 ) -> list[Trial]:
-    """Changes one field after the other to its best value until none gets better.
+    """Change one field after the other to its best value until none improves.
 
     Args:
       config: of the model; its decoding is where the search begins.
-      heard: what the model makes of the recordings.
+      predicted: the model's outputs for the recordings.
       metrics: figures (`tfamt.evaluation.metrics.f1`) whose mean, over them and over recordings, is to be large.
-      progress: is told of every trial.
+      progress: called with a line for every trial.
 
     Returns:
       All trials in order (`best_of`).
@@ -59,7 +59,7 @@ def tune(
 
     def attempt(decoding: DecodingConfig) -> Trial:
         if decoding not in tried:
-            scores = [f1_decoded(metrics, item, config, decoding) for item in heard]
+            scores = [f1_decoded(metrics, item, config, decoding) for item in predicted]
             tried[decoding] = Trial(decoding, float(np.mean(scores)))
             progress(tried[decoding])
         return tried[decoding]
@@ -78,20 +78,20 @@ def tune(
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
-    """The first of those with the highest score."""
+    """Return the first of those with the highest score."""
     return max(trials, key=lambda trial: trial.score)
 
 
 def trials_as_json(
-    trials: Sequence[Trial], metrics: Sequence[str], heard: Sequence[PredictedRecording]
+    trials: Sequence[Trial], metrics: Sequence[str], predicted: Sequence[PredictedRecording]
 ) -> str:
-    """The best decoding under "decoding", what it was chosen by and on, and all trials."""
+    """Return the best decoding under "decoding", the metrics and data that it was chosen by, and all trials."""
     best = best_of(trials)
     content = {
         "decoding": dataclasses.asdict(best.decoding),
         "metrics": [*metrics],
         "score": best.score,
-        "recordings": [item.recording for item in heard],
+        "recordings": [item.recording for item in predicted],
         "trials": [
             {"score": trial.score, **dataclasses.asdict(trial.decoding)} for trial in trials
         ],
@@ -100,7 +100,7 @@ def trials_as_json(
 
 
 def fields_of(config: Config) -> list[str]:
-    """Fields that matter to the method of decoding, and that the model has the heads for."""
+    """Return the fields that matter to the method of decoding, and that the model has the heads for."""
     left_out = set() if config.decoding.method == "onsets" else {*_ONSETS_ONLY}
     if "offset" not in config.model.heads:
         left_out.add("offsets")
@@ -108,7 +108,7 @@ def fields_of(config: Config) -> list[str]:
 
 
 def read_decoding(path: str) -> DecodingConfig:
-    """The decoding config in what `trials_as_json` made.
+    """Read the decoding config that `trials_as_json` wrote.
 
     Raises:
       InputError: the file is missing or is something else.

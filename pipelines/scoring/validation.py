@@ -1,4 +1,4 @@
-"""A split of a prepared data set, transcribed and scored."""
+"""Transcribe and score a split of a prepared data set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfamt.transcription.transcriber import Transcriber
 def score_recordings(
     transcriber: Transcriber, stored: Sequence[StoredRecording]
 ) -> dict[str, Scores]:
-    """Figures (`pipelines.scoring.model_scores.score_prediction`) of every recording, by id."""
+    """Return the figures (`pipelines.scoring.model_scores.score_prediction`) of every recording, by id."""
     config = transcriber.config
     return {
         item.entry.recording: score_prediction(predict(transcriber, item), config).piece.scores
@@ -29,12 +29,12 @@ def score_recordings(
 
 
 def mean_scores(transcriber: Transcriber, stored: Sequence[StoredRecording]) -> Scores:
-    """Means over recordings."""
+    """Return means over recordings."""
     return dict(summarise(score_recordings(transcriber, stored)).mean)
 
 
 def first_minutes(stored: Sequence[StoredRecording], minutes: float) -> list[StoredRecording]:
-    """As many whole recordings as fit, taken in turns from each group; one at least."""
+    """Return as many whole recordings as fit, in turns from each group; one at least."""
     groups: dict[str, list[StoredRecording]] = {}
     for item in stored:
         groups.setdefault(item.entry.group, []).append(item)
@@ -54,7 +54,7 @@ def first_minutes(stored: Sequence[StoredRecording], minutes: float) -> list[Sto
 def first_window(
     config: Config, item: StoredRecording
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Spectrogram [frames, bins] and true piano roll [frames, 88] of a recording's first training window."""
+    """Return the spectrogram [frames, bins] and true piano roll [frames, 88] of a recording's first training window."""
     grid = config.spectrogram.grid
     segment = next(read_segments(item.shard, item.entry))
     waveform = segment.waveform[: config.training.window_frames * grid.hop]

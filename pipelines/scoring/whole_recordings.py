@@ -1,4 +1,4 @@
-"""Recordings that the network hears in one call instead of in windows."""
+"""Transcribe recordings in one call of the network instead of in windows."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class WholeRecordings(Transcriber):
     def model_outputs(
         self, blocks: Iterable[Array], loudness: float | None = None
     ) -> Iterator[ModelOutput]:
-        """All frames at once; the loudness is measured again."""
+        """Yield all frames at the same time; the loudness is measured again."""
         waveform = np.concatenate([*blocks])[None]
         rolls = {
             name: output[0]

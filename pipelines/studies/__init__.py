@@ -1,4 +1,4 @@
-"""Experiments on data sets and models."""
+"""Run experiments on data sets and models."""
 
 import lazy_loader
 

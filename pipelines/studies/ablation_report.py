@@ -1,4 +1,4 @@
-"""The report of a study, written from its result files: no figure in it is typed by hand."""
+"""Write the report of a study from its result files; no figure in it is typed by hand."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _CURVES = {
 
 
 def write_report(study: Study, path: Path) -> None:
-    """Writes the report as Markdown, its pictures into a folder of the same name beside it.
+    """Write the report as Markdown, its pictures into a folder of the same name beside it.
 
-    Runs that are not complete are left out, and the report says so.
+    Runs that are not complete are left out, as the report states.
 
     Raises:
       InputError: a file cannot be read or written.
@@ -123,7 +123,7 @@ def _set_up(study: Study, done: Sequence[Run], curves: dict[str, dict[str, Curve
 
 
 def _contents(splits: dict[str, Any], split: str) -> str:
-    """How many recordings, and of what."""
+    """Return how many recordings there are, and of what."""
     content = splits.get(split, {"recordings": 0})
     groups = sorted(content.get("groups", {}))
     return f"{content['recordings']}" + (f" ({', '.join(groups)})" if groups else "")
@@ -251,7 +251,7 @@ def _commands(study: Study, path: Path) -> str:
 
 
 def _pairs(done: Sequence[Run]) -> list[tuple[Run, Run]]:
-    """Complete pairs (with, without) by seed."""
+    """Return complete pairs (with, without) by seed."""
     found = {(run.preset, run.seed): run for run in done}
     return [
         (run, found[WITHOUT, seed])

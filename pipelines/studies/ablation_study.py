@@ -1,6 +1,7 @@
 """Run the paper's experiment: the same system with and without reconstruction, several times, on the same data.
 
-A study is a list of runs, each an arm with a seed. Runs of one seed train on the same windows in the same order, whatever
+A study is a list of runs, each an arm with a seed. Runs of one seed train on the same windows in the same order,
+whatever
 the arm (`pipelines.input.window_plan.training_plan`), and are paired in comparison. Every run is trained, evaluated on
 the validation and the test split with the paper's thresholds, tuned on the validation split, and evaluated on the test
 split with the tuned decoding. Existing results are not made again, so a study goes on where it was stopped, and several
@@ -45,7 +46,7 @@ class AblationSettings:
       validate_steps: steps between validations in training.
       validation_minutes: audio of these.
       tuning_minutes: audio to tune thresholds on.
-      train_flags: names and values of what `run_ablation(customize=...)` changes, to tell studies apart.
+      train_flags: names and values of what `run_ablation(customize=...)` changes, to distinguish studies.
     """
 
     data: str

@@ -1,4 +1,4 @@
-"""What the numbered deviations of docs/deviations.md are worth, on labels and performances alone.
+"""Measure the effect of the numbered deviations of docs/deviations.md on labels and performances alone.
 
 Of labels:
 
@@ -31,7 +31,7 @@ _FIGURES = ("note_f1", "note_offset_f1", "frame_f1")
 
 
 def measure(labels: Notes) -> dict[str, float]:
-    """The figures of one piece, by name."""
+    """Return the figures of one piece, by name."""
     roll_notes = notes_of_roll(labels)
     # Flooring is rounding half a frame earlier.
     floored = notes_of_roll(labels.shift(-0.5 / FRAME_GRID.frames_per_second))
@@ -50,7 +50,7 @@ def measure(labels: Notes) -> dict[str, float]:
 
 
 def measure_sustain(performance: Performance) -> dict[str, float]:
-    """The figures of one performance, by name."""
+    """Return the figures of one performance, by name."""
     notes, through = performance.notes, held_through_strokes(performance)
     scores = score(notes, through, velocity=False)
     figures = {f"held_through_{figure}": scores[figure] for figure in _FIGURES}
@@ -58,21 +58,21 @@ def measure_sustain(performance: Performance) -> dict[str, float]:
 
 
 def held_through_strokes(performance: Performance) -> Notes:
-    """The notes of a performance, each held by the pedal whatever becomes of its key meanwhile."""
+    """Return the notes of a performance, each held by the pedal through later strokes of its key."""
     held = performance.held
     offset = releases_by_sustain(held, performance.pedal_positions)
     return Notes(held.onset, offset, held.pitch, held.velocity)
 
 
 def notes_of_roll(labels: Notes) -> Notes:
-    """What the decoder "edges" makes of the piano roll of notes."""
+    """Decode the piano roll of notes by its edges."""
     grid = FRAME_GRID
     frames = grid.num_frames(int((labels.end + 1.0) * grid.sample_rate))
     return decode(notes_to_rolls(labels, frames, grid), DecodingConfig(), grid)
 
 
 def onset_bias_ms(labels: Notes, estimate: Notes) -> float:
-    """Mean of estimated less labelled onsets over matched notes, in ms."""
+    """Return the mean of estimated minus labelled onsets over matched notes, in ms."""
     pairs = match_notes(labels, estimate)
     difference = estimate.onset[pairs[:, 1]] - labels.onset[pairs[:, 0]]
     return 1000.0 * float(difference.mean()) if len(pairs) else 0.0

@@ -1,4 +1,4 @@
-"""What goes on inside a model: the feature maps of both U-nets for a stretch of a recording."""
+"""Compute the feature maps of both U-nets for an excerpt of a recording."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ PANELS = {
 }
 """The four panels of the paper's figures: name of the map, title."""
 MEASURED = ("spectrogram", "feature_map", "pianoroll", "unet2_input", "reconstruction")
-"""Maps whose periodicity is told."""
+"""Maps whose periodicity is measured."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """One model on one stretch.
+    """One model on one excerpt.
 
     Attributes:
       name: what the model is called.
@@ -51,7 +51,7 @@ class Inspection:
 
     @property
     def periodicities(self) -> dict[str, Periodicity]:
-        """Figures of merit by name of the map."""
+        """Return figures of merit by name of the map."""
         return {name: periodicity(self.maps[name]) for name in MEASURED if name in self.maps}
 
 
@@ -62,13 +62,13 @@ def inspect_model(
     start: float = 0.0,
     frames: int | None = None,
 ) -> Inspection:
-    """Runs a model over a stretch of a recording, in one window.
+    """Run a model on an excerpt of a recording, in one window.
 
     Args:
       name: what the model is to be called.
       weights: weights file.
       audio: audio file.
-      start: where the stretch begins, seconds.
+      start: where the excerpt begins, seconds.
       frames: its length; the model's window if not given.
 
     Raises:
@@ -79,7 +79,7 @@ def inspect_model(
     hop, rate = config.spectrogram.hop, config.spectrogram.sample_rate
     first = round(start * rate)
     samples = (frames or config.inference.window_frames) * hop
-    waveform = _stretch(audio, first, samples)
+    waveform = _excerpt(audio, first, samples)
     if not len(waveform):
         raise InputError(f"is over before {start:g} s", path=audio)
     measured = np.array([loudness(waveform)], np.float32)
@@ -92,7 +92,7 @@ def inspect_model(
 
 
 def write_maps(inspection: Inspection, path: str | os.PathLike[str], *, overwrite: bool) -> None:
-    """Writes all maps as arrays, a .npz that numpy reads.
+    """Write all maps as arrays, a .npz that numpy reads.
 
     Raises:
       InputError: the file exists or cannot be written.
@@ -109,7 +109,7 @@ def write_panels_png(
     start: float = 0.0,
     overwrite: bool = False,
 ) -> None:
-    """Draws the four panels, a column for each model; what a model has not stays empty.
+    """Draw the four panels, a column for each model; a panel that a model lacks stays empty.
 
     Raises:
       InputError: the file exists or cannot be written.
@@ -146,8 +146,8 @@ def write_panels_png(
         figure.savefig(temporary, format="png")
 
 
-def _stretch(audio: str | os.PathLike[str], first: int, samples: int) -> NDArray[np.float32]:
-    """float32 [samples] from `first` on, fewer where the recording ends."""
+def _excerpt(audio: str | os.PathLike[str], first: int, samples: int) -> NDArray[np.float32]:
+    """Return float32 [samples] from `first` on, fewer where the recording ends."""
     kept: list[NDArray[np.float32]] = []
     position = 0
     for block in read_blocks(audio):
@@ -159,7 +159,7 @@ def _stretch(audio: str | os.PathLike[str], first: int, samples: int) -> NDArray
 
 
 def _maps(model: object, spectrogram: object) -> dict[str, object]:
-    """Outputs of the model and of its layers named `tfamt.network.model.FEATURE_MAP`."""
+    """Return outputs of the model and of its layers named `tfamt.network.model.FEATURE_MAP`."""
     assert isinstance(model, keras.Model)
     outputs = model(spectrogram, training=False)
     transcriber = model.get_layer("transcriber")
@@ -180,6 +180,6 @@ def _maps(model: object, spectrogram: object) -> dict[str, object]:
 
 
 def _image(value: object) -> NDArray[np.float32]:
-    """[frames, rows] of a tensor [1, frames, rows] or [1, frames, rows, channels]."""
+    """Return [frames, rows] of a tensor [1, frames, rows] or [1, frames, rows, channels]."""
     array: NDArray[np.float32] = np.asarray(value, np.float32)[0]
     return array.mean(axis=-1, dtype=np.float32) if array.ndim == 3 else array

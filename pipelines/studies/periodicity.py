@@ -1,8 +1,8 @@
-"""How grid-like a feature map is: periodicity along time and along frequency, by autocorrelation.
+"""Measure how grid-like a feature map is: periodicity along time and frequency, by autocorrelation.
 
 Definition, for a map F of T frames and B bins, along time (along frequency, with the axes exchanged):
 
-1. Every bin's mean over time is taken off, so that what never changes along the axis has no say.
+1. Every bin's mean over time is taken off, so that constant values have no influence.
 2. r(l) = C(l) / C(0), where C(l) is the mean of F(t, b) F(t + l, b) over all bins and the T - l frames that there are.
 3. The periodicity is half of how far r rises after it has fallen: max over l of (r(l) - least r before l), for lags up
    to half the axis, divided by 2. The period is the first peak of r that rises at least `PEAK` times as far.
@@ -48,7 +48,7 @@ class Periodicity:
 
 
 def periodicity(feature_map: FloatArray) -> Periodicity:
-    """The figures of a map [frames, bins]."""
+    """Return the figures of a map [frames, bins]."""
     values = np.asarray(feature_map, np.float64)
     time, time_period = _rise(autocorrelation(values))
     frequency, frequency_period = _rise(autocorrelation(values.T))
@@ -56,7 +56,7 @@ def periodicity(feature_map: FloatArray) -> Periodicity:
 
 
 def autocorrelation(values: FloatArray) -> NDArray[np.float64]:
-    """r(0), r(1), ... along the first axis, up to half of it; empty if all is constant along it."""
+    """Return r(0), r(1), ... along the first axis, up to half of it; empty if all is constant along it."""
     centred = values - values.mean(axis=0, keepdims=True)
     length = len(centred)
     if float((centred**2).mean()) < _FLAT:
@@ -70,7 +70,7 @@ def autocorrelation(values: FloatArray) -> NDArray[np.float64]:
 
 
 def _rise(correlation: NDArray[np.float64]) -> tuple[float, int]:
-    """The largest rise after a fall, halved, and where it ends."""
+    """Return the largest rise after a fall, halved, and where it ends."""
     if len(correlation) < 3:
         return 0.0, 0
     rise = correlation - np.minimum.accumulate(correlation)

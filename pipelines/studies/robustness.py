@@ -1,6 +1,6 @@
-"""Sounds off the beaten track, with the notes that should be heard in them: what a model card reports on.
+"""Make unusual sounds, with the notes that a transcription of them should hold, for the model card.
 
-Silence and noise, where nothing should be heard; recordings changed the way that instruments, microphones and files
+Silence and noise, which hold no notes; recordings changed the way that instruments, microphones and files
 change them; passages that are hard to predict, played by a synthesiser; other instruments. All audio is 16 kHz mono.
 """
 
@@ -41,7 +41,7 @@ _NO_PEDAL = np.zeros((0, 2))
 
 @dataclass(frozen=True)
 class Example:
-    """A sound, and what should be heard in it.
+    """A sound, and the notes that it holds.
 
     Attributes:
       waveform: float32 [samples] at 16 kHz.
@@ -53,7 +53,7 @@ class Example:
 
 
 def without_music(seconds: float, seed: int = 0) -> dict[str, Example]:
-    """Silence and noises of a length, by name."""
+    """Return silence and noises of a length, by name."""
     samples = round(seconds * SAMPLE_RATE)
     noises = {
         f"{colour} noise": 10 ** (NOISE_DB / 20) * noise_source(colour, seed)(samples)
@@ -66,7 +66,7 @@ def without_music(seconds: float, seed: int = 0) -> dict[str, Example]:
 def changed(
     waveform: Waveform, notes: Notes, response: Waveform | None = None
 ) -> Iterator[tuple[str, Example]]:
-    """A recording as it is, and as instruments, microphones and files may change it.
+    """Yield a recording as it is, and as instruments, microphones and files may change it.
 
     Args:
       waveform: float32 [samples] at 16 kHz.
@@ -89,7 +89,7 @@ def changed(
 
 
 def passages() -> dict[str, Performance]:
-    """Music that is hard to predict, by name; each some 20 to 30 s, always the same."""
+    """Return music that is hard to predict, by name; each some 20 to 30 s, always the same."""
     random = np.random.default_rng(7)
     found = {
         "lowest octave": _in_a_row(LOWEST_PITCH + np.arange(12), 0.5, 0.45),
@@ -110,7 +110,7 @@ def passages() -> dict[str, Performance]:
 
 
 def play(performance: Performance, soundfont: str | os.PathLike[str], lag: float) -> Example:
-    """A performance on a SoundFont, 3 dB below full scale; labelled when it sounds, `lag` seconds after the note-on.
+    """Play a performance on a SoundFont, 3 dB below full scale, with labels `lag` seconds after the note-on.
 
     Raises:
       InputError: as `synthesise`.
@@ -125,7 +125,7 @@ def play(performance: Performance, soundfont: str | os.PathLike[str], lag: float
 def by_instruments(
     performance: Performance, soundfont: str | os.PathLike[str]
 ) -> Iterator[tuple[str, Example]]:
-    """A performance on `INSTRUMENTS` of a General MIDI SoundFont.
+    """Yield a performance on `INSTRUMENTS` of a General MIDI SoundFont.
 
     Raises:
       InputError: as `synthesise`.
@@ -135,7 +135,7 @@ def by_instruments(
 
 
 def _in_a_row(pitches: ArrayLike, spacing: float, length: float) -> Performance:
-    """Pitches one after the other at even spacing, from the start again until 20 s are over."""
+    """Return pitches one after the other at even spacing, repeated for 20 s."""
     count = round(20.0 / spacing)
     onset = 0.5 + spacing * np.arange(count)
     row, velocity = np.resize(pitches, count), np.resize((50, 70, 90), count)
@@ -143,7 +143,7 @@ def _in_a_row(pitches: ArrayLike, spacing: float, length: float) -> Performance:
 
 
 def _detuned(waveform: Waveform, notes: Notes, cents: float) -> Example:
-    """The recording played faster or slower; all times move with it."""
+    """Return the recording played faster or slower; all times move with it."""
     ratio = ratio_of(0, cents)
     # Taken for one of another rate: at the rate that the others have it is that much higher.
     moved = soxr.resample(waveform, ratio * SAMPLE_RATE, SAMPLE_RATE)
@@ -158,7 +158,7 @@ def _in_16_bits(waveform: Waveform) -> Waveform:
 
 
 def _in_room(waveform: Waveform, response: Waveform) -> Waveform:
-    """As loud as the recording was, to where that ended."""
+    """Return the recording in a room, as loud and as long as it was."""
     wet = signal.oaconvolve(waveform, response)[: len(waveform)]
     loudness = [max(float(np.square(sound).mean()) ** 0.5, 1e-9) for sound in (waveform, wet)]
     as_loud: Waveform = (loudness[0] / loudness[1] * wet).astype(np.float32)
@@ -170,7 +170,7 @@ def _through_mp3(waveform: Waveform) -> Waveform:
 
 
 def mp3_bytes(waveform: Waveform) -> bytes:
-    """An mp3 file of `MP3_KBIT` at a constant rate, mono at 44.1 kHz."""
+    """Return an mp3 file of `MP3_KBIT` at a constant rate, mono at 44.1 kHz."""
     file = io.BytesIO()
     # Level 0 is LAME's highest constant rate, 320 kbit/s, and 1 its lowest, 32.
     soundfile.write(

@@ -1,4 +1,4 @@
-"""Training runs on prepared data."""
+"""Train on prepared data."""
 
 import lazy_loader
 

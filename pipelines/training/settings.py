@@ -1,4 +1,4 @@
-"""Settings of a training run that are not part of the model's config: data, augmentation, validation, devices."""
+"""Hold the settings of a run that are not part of the model's config: data, augmentation, validation, devices."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Validator:
         return {f"validation_{name}": value for name, value in scores.items()}
 
     def is_over(self, trainer: Trainer) -> bool:
-        """Save the weights if they are the best so far; return whether the run has waited long enough for better ones."""
+        """Save the weights if they are the best so far; return whether the run is over."""
         settings = self._settings
         best, waited = trainer.metrics.since_best("validation", settings.stop_metric)
         if waited == 0 and best is not None:

@@ -1,4 +1,4 @@
-"""Recordings as mono waveforms at 16 kHz."""
+"""Read recordings as mono waveforms at 16 kHz."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What happens to a synthesiser's sound on its way to a recording: room, noise, level."""
+"""Put room, noise and level on the sound of a synthesiser."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Sound:
 def record(
     dry: Iterable[Waveform], sound: Sound, samples: int, skip: int = 0
 ) -> Iterator[Waveform]:
-    """Puts a sound in its room, adds noise and sets the level.
+    """Put a sound in its room, add noise and set the level.
 
     Memory does not grow with the length: the whole, whose level has to be known first, waits in a temporary file.
 
@@ -70,7 +70,7 @@ def record(
         response, direct = load_response(sound.room)
         wet, skip = _convolved(dry, response), skip + direct
     with tempfile.TemporaryFile(prefix="tfamt-") as store:
-        square, peak = _store(_stretch(wet, skip, samples), store)
+        square, peak = _store(_section(wet, skip, samples), store)
         if peak == 0.0:
             raise InputError("makes no sound: none of its notes is played")
         gain = 10 ** (sound.peak / 20) / peak
@@ -84,7 +84,7 @@ def record(
 
 @lru_cache(maxsize=32)
 def load_response(path: str) -> tuple[Waveform, int]:
-    """A room response at 16 kHz, and the sample of its direct path: the first of a fifth of the peak or more.
+    """Read a room response at 16 kHz, and the sample of its direct path: the first of a fifth of the peak or more.
 
     Raises:
       InputError: the file is no audio, silent, or longer than 10 s.
@@ -97,7 +97,7 @@ def load_response(path: str) -> tuple[Waveform, int]:
 
 
 def _convolved(blocks: Iterable[Waveform], response: Waveform) -> Iterator[Waveform]:
-    """Convolution by overlapping and adding; longer than the blocks by the response less one sample."""
+    """Convolve by overlap-add; the result is longer than the blocks by the response less one sample."""
     tail = np.zeros(len(response) - 1, np.float32)
     for block in blocks:
         if len(block):
@@ -108,8 +108,8 @@ def _convolved(blocks: Iterable[Waveform], response: Waveform) -> Iterator[Wavef
     yield tail
 
 
-def _stretch(blocks: Iterable[Waveform], skip: int, samples: int) -> Iterator[Waveform]:
-    """Samples skip..skip + samples, zeros where there are none."""
+def _section(blocks: Iterable[Waveform], skip: int, samples: int) -> Iterator[Waveform]:
+    """Yield samples skip..skip + samples, zeros where there are none."""
     for block in blocks:
         dropped = min(skip, len(block))
         skip -= dropped
@@ -120,7 +120,7 @@ def _stretch(blocks: Iterable[Waveform], skip: int, samples: int) -> Iterator[Wa
 
 
 def _store(blocks: Iterable[Waveform], store: IO[bytes]) -> tuple[float, float]:
-    """Writes blocks as float32; returns the sum of their squares and their peak."""
+    """Write blocks as float32; return the sum of their squares and their peak."""
     square, peak = 0.0, 0.0
     try:
         for block in blocks:
@@ -137,7 +137,7 @@ def _store(blocks: Iterable[Waveform], store: IO[bytes]) -> tuple[float, float]:
 
 
 def noise_source(colour: str | None, seed: int) -> Callable[[int], Waveform]:
-    """A source of noise of unit power that goes on where it stopped."""
+    """Return a source of noise of unit power that continues where it stopped."""
     generator = np.random.default_rng(seed)
     state = np.zeros(len(_PINK[1]) - 1)
     impulse = signal.lfilter(*_PINK, np.eye(1, _BLOCK)[0])

@@ -1,6 +1,6 @@
-"""Audio files: opened, checked and decoded by libsndfile (soundfile) in pieces.
+"""Open, check and decode audio files with libsndfile (soundfile), in pieces.
 
-`tfamt.audio.reading` is the module to use; this is its part that knows files.
+`tfamt.audio.reading` is the module to use; this is its part for files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ VALUES_PER_READ = 2**17
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 2_000, 768_000
 _FORMATS = frozenset(("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3"))
 _KINDS = "wav, flac, ogg or mp3"
-_REPAIR = "Play it to hear whether it is whole, then copy or export it again."
+_REPAIR = "Play it to check that it is whole, then copy or export it again."
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class AudioInfo:
 
     @property
     def num_samples(self) -> int:
-        """Number of samples at 16 kHz: num_frames * 16000 / sample_rate, rounded, halves up."""
+        """Return number of samples at 16 kHz: num_frames * 16000 / sample_rate, rounded, halves up."""
         return (2 * self.num_frames * SAMPLE_RATE + self.sample_rate) // (2 * self.sample_rate)
 
 
@@ -75,12 +75,12 @@ class _Sequential(soundfile.SoundFile):
 
 
 def file_name(audio: File) -> str:
-    """What messages call a file."""
+    """Return the name of a file in messages."""
     return "<bytes>" if isinstance(audio, bytes) else os.fspath(audio)
 
 
 def checked_rate(sample_rate: float, name: str) -> int:
-    """The rate as a whole number of Hz, if recordings have such a one."""
+    """Return the rate as a whole number of Hz, if recordings have such a rate."""
     if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE or sample_rate != int(sample_rate):
         raise InputError(
             f"has a sample rate that no recording has: {sample_rate} Hz",
@@ -91,7 +91,7 @@ def checked_rate(sample_rate: float, name: str) -> int:
 
 
 def require_samples(count: int, name: str) -> None:
-    """Refuses a recording without any sample."""
+    """Refuse a recording without any sample."""
     if count == 0:
         raise InputError("holds no samples", path=name, fix="Record or export it again.")
 
@@ -100,7 +100,7 @@ def require_samples(count: int, name: str) -> None:
 def open_file(
     audio: File, sample_rate: int | None
 ) -> Iterator[tuple[soundfile.SoundFile, AudioInfo, str]]:
-    """Opens a file or the content of one, its header checked and mended where necessary."""
+    """Open a file or the content of one, its header checked and repaired where necessary."""
     name = file_name(audio)
     if sample_rate is not None:
         raise InputError(
@@ -165,7 +165,7 @@ def _file_info(file: soundfile.SoundFile, name: str) -> AudioInfo:
 
 
 def file_chunks(audio: File) -> Iterator[Waveform]:
-    """The samples of a file at its own rate, mono, piece by piece."""
+    """Yield the samples of a file at its own rate, piece by piece."""
     with open_file(audio, None) as (file, info, name):
         step = max(1, VALUES_PER_READ // info.channels)
         done = 0

@@ -1,4 +1,4 @@
-"""What the headers of audio files promise, checked against the bytes that are there.
+"""Compare the headers of audio files with the bytes that follow.
 
 libsndfile silently takes what is left of a truncated file for the whole, reads nothing from a wav file
 whose writer could not go back to fill in its size, and guesses the length of an mp3 file that does not
@@ -33,25 +33,25 @@ class Spliced(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Bytes from the beginning."""
+        """Return the position in bytes from the beginning."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """As of any file."""
+        """Move the position, as in any file."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Fills the buffer from prefix and data."""
+        """Fill the buffer from prefix and data."""
         view = memoryview(buffer).cast("B")
         shift = self._position - len(self._prefix)
         if shift < 0:
@@ -76,7 +76,7 @@ class Checked:
 
 
 def check(data: Bytes, path: str) -> Checked:
-    """Compares the header of an audio file with its content.
+    """Compare the header of an audio file with its content.
 
     Files of no known kind pass: libsndfile has the last word on them.
 
@@ -85,7 +85,7 @@ def check(data: Bytes, path: str) -> Checked:
       path: the name for messages.
 
     Raises:
-      InputError: the file is truncated, or there is no way to tell how long it is.
+      InputError: the file is truncated, or its length cannot be determined.
     """
     if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
         return _check_wav(data, path)
@@ -132,7 +132,7 @@ def _check_wav(data: Bytes, path: str) -> Checked:
 
 
 def _is_unknown_size(claimed: int, riff_size: int, start: int, available: int) -> bool:
-    """Whether a data size is a placeholder of a program that wrote to a pipe or was stopped."""
+    """Return whether a data size is a placeholder of a program that wrote to a pipe or was stopped."""
     if claimed == 0:
         return available > 0 and (riff_size in (0, 0xFFFFFFFF) or riff_size + 8 <= start)
     # ffmpeg writes all ones; SoX and arecord a little under or exactly 2 GiB.
@@ -182,7 +182,7 @@ def _check_flac(data: Bytes, path: str) -> Checked:
     total = int.from_bytes(data[21:26], "big") & 0xFFFFFFFFF
     if len(data) >= 26 and total == 0:
         raise InputError(
-            "does not say how many samples it holds (its writer had no seekable output)",
+            "does not state how many samples it holds (its writer had no seekable output)",
             path=path,
             fix="Write it again with `flac` or `ffmpeg -i` to a file instead of a pipe.",
         )
@@ -203,7 +203,7 @@ class _MpegFrame:
     side_info: int
 
     def like(self, other: _MpegFrame) -> bool:
-        """Whether both have the same version, layer and sample rate, as frames of one stream have."""
+        """Return whether both have the same version, layer and sample rate, as frames of one stream have."""
         mine, theirs = self.header, other.header
         return mine[1] & 0xFE == theirs[1] & 0xFE and mine[2] & 0x0C == theirs[2] & 0x0C
 
@@ -218,7 +218,7 @@ def _id3_size(data: Bytes) -> int:
 
 
 def _mpeg_frame(data: Bytes, position: int) -> _MpegFrame | None:
-    """The frame of MPEG audio layer III that begins at `position`, if one does."""
+    """Return the frame of MPEG audio layer III that begins at `position`, if one does."""
     header = bytes(data[position : position + 4])
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return None
@@ -256,7 +256,7 @@ def _count_mpeg_frames(data: Bytes, position: int, first: _MpegFrame) -> int:
 
 
 def _info_frame(first: _MpegFrame, count: int) -> bytes:
-    """A frame that states the number of frames after it, as encoders put it first ("Info" tag)."""
+    """Return a frame that states the number of frames after it, as encoders put it first ("Info" tag)."""
     # No checksum, a bit rate at which every sample rate has room for the tag, no padding.
     header = bytes((0xFF, first.header[1] | 1, 0x90 | first.header[2] & 0x0C, first.header[3]))
     frame = _mpeg_frame(header, 0) or first

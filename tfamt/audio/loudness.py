@@ -1,7 +1,9 @@
 """Measure how loud a recording is.
 
-The velocity of a note is relative to the loudness of the whole recording. Windows that were scaled one by one would make
-the same stroke look loud in a soft passage and soft in a loud one, so the front end takes the recording's loudness as an
+The velocity of a note is relative to the loudness of the whole recording. Windows that were scaled one by one would
+make
+the same stroke look loud in a soft passage and soft in a loud one, so the front end takes the recording's loudness as
+an
 input (`tfamt.network.frontend`).
 """
 
@@ -23,7 +25,7 @@ DECAY_DB = 1.0
 
 
 def loudness(waveform: Array) -> float:
-    """Return the largest root mean square of the blocks of a waveform [samples]; a rest at the end counts as a block."""
+    """Return the largest root mean square of the blocks of a waveform [samples]; the rest is a block too."""
     full = len(waveform) // LOUDNESS_BLOCK * LOUDNESS_BLOCK
     blocks = [*waveform[:full].reshape(-1, LOUDNESS_BLOCK), waveform[full:]]
     squares = [np.dot(block, block) / LOUDNESS_BLOCK for block in blocks]

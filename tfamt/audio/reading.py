@@ -1,4 +1,4 @@
-"""Recordings of any kind as 16 kHz mono float32 samples, in bounded memory.
+"""Read recordings of any kind as 16 kHz mono float32 samples, in bounded memory.
 
 Files are decoded by libsndfile (soundfile) and resampled by soxr in its HQ setting: pass band up to
 7.3 kHz of the 8 kHz there are, linear phase, no delay. Channels are averaged. Nothing here needs TensorFlow.
@@ -57,7 +57,7 @@ _INTEGER_SCALES = {"uint8": 2.0**7, "int8": 2.0**7, "int16": 2.0**15, "int32": 2
 
 
 def probe(audio: Audio, *, sample_rate: int | None = None) -> AudioInfo:
-    """Reads the header of a recording and checks it, without decoding.
+    """Read the header of a recording and checks it, without decoding.
 
     The number of frames is exact even where the header does not state it (wav written to a pipe, mp3
     without a length tag).
@@ -78,7 +78,7 @@ def probe(audio: Audio, *, sample_rate: int | None = None) -> AudioInfo:
 def read_blocks(
     audio: Audio, *, sample_rate: int | None = None, block_seconds: float = 20.0
 ) -> Generator[Waveform, None, None]:
-    """Decodes a recording piece by piece to 16 kHz mono.
+    """Decode a recording piece by piece to 16 kHz mono.
 
     The blocks joined are the same samples, bit by bit, whatever `block_seconds` is; there are
     `AudioInfo.num_samples` of them and none is delayed. Faults of the header are raised by this call,
@@ -113,7 +113,7 @@ def read_blocks(
 
 
 def read(audio: Audio, *, sample_rate: int | None = None) -> Waveform:
-    """Decodes a whole recording to 16 kHz mono.
+    """Decode a whole recording to 16 kHz mono.
 
     Args:
       audio: see `Audio`.
@@ -129,7 +129,7 @@ def read(audio: Audio, *, sample_rate: int | None = None) -> Waveform:
 
 
 def native_chunks(audio: Audio, *, sample_rate: int | None = None) -> Iterator[Waveform]:
-    """Decodes a recording piece by piece to mono, float32 [samples] each, at its own sample rate.
+    """Decode a recording piece by piece to mono, float32 [samples] each, at its own sample rate.
 
     Args and errors are those of `read_blocks`.
     """
@@ -137,7 +137,7 @@ def native_chunks(audio: Audio, *, sample_rate: int | None = None) -> Iterator[W
 
 
 def read_native(audio: Audio, *, sample_rate: int | None = None) -> Waveform:
-    """Decodes a whole recording to mono at its own sample rate.
+    """Decode a whole recording to mono at its own sample rate.
 
     Args and errors are those of `read`.
 
@@ -148,7 +148,7 @@ def read_native(audio: Audio, *, sample_rate: int | None = None) -> Waveform:
 
 
 def resample(waveform: Waveform, sample_rate: int) -> Waveform:
-    """Resamples a mono waveform (float32 [samples]) to 16 kHz: the same samples as `read` gives."""
+    """Resample a mono waveform (float32 [samples]) to 16 kHz: the same samples as `read` gives."""
     return np.concatenate([waveform[:0], *_resampled([waveform], sample_rate)])
 
 
@@ -165,15 +165,15 @@ def _native_chunks(audio: Audio, info: AudioInfo) -> Iterator[Waveform]:
 
 
 def mono_chunks(chunks: Iterable[Waveform], sample_rate: int, name: str) -> Iterator[Waveform]:
-    """Chunks [samples, channels] to the mean of their channels, [samples].
+    """Average the channels of chunks [samples, channels] to [samples].
 
     Raises:
-      InputError: a sample is not a finite number; `name` and `sample_rate` say where.
+      InputError: a sample is not a finite number; the message names the file and the time.
     """
     done = 0
     for chunk in chunks:
         # Two steps, so that a sum of huge values cannot overflow to infinity.
-        # A signalling NaN is told below, like any other.
+        # A signalling NaN is reported below, like any other.
         with np.errstate(invalid="ignore"):
             mono = (chunk / np.float32(chunk.shape[1])).sum(axis=1, dtype=np.float32)
         finite = np.isfinite(mono)
@@ -205,7 +205,7 @@ class Resampler:
         )
 
     def push(self, chunk: Waveform) -> Waveform:
-        """What is ready once `chunk` is there; later chunks bring the rest."""
+        """Return the samples that are ready after `chunk`; later chunks bring the rest."""
         return self._stream.resample_chunk(chunk, last=False) if self._stream else chunk
 
     def flush(self) -> Waveform:

@@ -1,4 +1,4 @@
-"""Audio from a stream of bytes that cannot be sought in, such as standard input.
+"""Read audio from a stream of bytes without seeking, such as standard input.
 
 A wav is decoded as it comes. Every other kind is first read to its end into a temporary file: libsndfile needs to seek
 in them.
@@ -35,7 +35,7 @@ class Stream:
     Attributes:
       sample_rate: Hz.
       chunks: mono, float32 [samples] each, at that rate, as soon as they are there. Iterating raises InputError where
-        the audio is damaged or ends before its header says so.
+        the audio is damaged or ends before the length in its header.
     """
 
     sample_rate: int
@@ -44,7 +44,7 @@ class Stream:
 
 @contextlib.contextmanager
 def open_stream(file: io.BufferedReader) -> Iterator[Stream]:
-    """Finds out what a stream holds.
+    """Open a stream as audio.
 
     Raises:
       InputError: it is not audio of a supported kind.
@@ -72,7 +72,7 @@ def _problem(text: str, fix: str = "") -> InputError:
 
 def _open_wav(file: io.BufferedReader, head: bytes) -> Stream:
     header, claimed = _wav_header(file, head)
-    # libsndfile reads what the header says of a little silence behind it.
+    # libsndfile reads the header with a little silence after it.
     silence = bytes(4096)
     struct.pack_into("<4sI", header, 0, b"RIFF", len(header) - 8 + len(silence))
     struct.pack_into("<I", header, len(header) - 4, len(silence))
@@ -104,7 +104,7 @@ def _open_wav(file: io.BufferedReader, head: bytes) -> Stream:
 
 
 def _wav_header(file: BinaryIO, head: bytes) -> tuple[bytearray, int | None]:
-    """Everything before the samples, and how many bytes of them there will be, None if that is not known."""
+    """Read everything before the samples, and how many bytes of them follow, None if unknown."""
     header, big = bytearray(head), None
     while True:
         chunk = file.read(8)
@@ -126,7 +126,7 @@ def _wav_header(file: BinaryIO, head: bytes) -> tuple[bytearray, int | None]:
 
 
 def _data(file: io.BufferedReader, claimed: int | None, frame_bytes: int) -> Iterator[bytes]:
-    """The samples' bytes as they come, in whole frames."""
+    """Yield the samples' bytes as they come, in whole frames."""
     done, rest = 0, b""
     while claimed is None or done < claimed:
         wanted = _BYTES_PER_READ if claimed is None else min(_BYTES_PER_READ, claimed - done)

@@ -1,4 +1,4 @@
-"""Recordings to files: MIDI, tables, pictures and sound.
+"""Write recordings as files: MIDI, tables, pictures and sound.
 
 Above `tfamt.plots`, since pictures are among the results.
 """

@@ -18,7 +18,7 @@ class ModelSource:
 
     Attributes:
       weights: a weights file; None for the model in the package.
-      window_frames: frames per window; None for as many as the config says.
+      window_frames: frames per window; None for the number in the config.
       precision: "float32", "mixed_bfloat16" or "auto" (`Transcriber.load`).
       server: address of a model on a server, which replaces all of the above: grpc://HOST:PORT/MODEL or
         http://HOST:PORT/MODEL.
@@ -94,7 +94,7 @@ class FileResult:
       outputs: its results by kind ("mid", "csv", "json", "png", "wav"); none if it failed.
       notes: how many notes were found.
       error: why it failed; None if it did not.
-      skipped: whether the journal says that it was done before.
+      skipped: whether it was done before, according to the journal.
     """
 
     recording: Path

@@ -1,1 +1,1 @@
-"""The commands of bin/ that need nothing but tfamt; heavy imports wait until the flags are read."""
+"""Hold the commands that need tfamt alone, one a module."""

@@ -1,6 +1,6 @@
-"""How every command starts and ends: flags, help, messages, exit codes.
+"""Start and end every command: flags, help, messages, exit codes.
 
-Exit codes: 0 done, 1 something could not be used (said in one line each), 2 wrong flags, 130 interrupted.
+Exit codes: 0 done, 1 something could not be used (one line each), 2 wrong flags, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HELP_FLAGS = {
 
 
 def run(main: Callable[[list[str]], int | None]) -> NoReturn:
-    """Parses the command line, calls `main` with what is left of it, and exits.
+    """Parse the command line, call `main` with the rest of it, and exit.
 
     Args:
       main: takes the program's name and its positional arguments, returns the exit code. The docstring of its module
@@ -48,7 +48,7 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
             print("interrupted", file=sys.stderr)
             sys.exit(130)
         if isinstance(error, BrokenPipeError):
-            # Whoever read our output has seen enough; Python's flush at exit must not complain again.
+            # The reader of our output has closed it; Python's flush at exit must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         raise
@@ -56,10 +56,10 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
 
 
 def _note_interrupts() -> list[int]:
-    """A list that holds something once Ctrl-C was pressed.
+    """Return a list that becomes non-empty when Ctrl-C is pressed.
 
     Python's exception of it is not enough: raised while a native module is being loaded, it comes out as an
-    ImportError, and whoever meets that may make of it what he likes.
+    ImportError, which libraries may catch.
     """
     interrupts: list[int] = []
 
@@ -74,7 +74,7 @@ def _note_interrupts() -> list[int]:
 
 
 def report(problem: Exception | str) -> None:
-    """Tells the user of a problem in one line on stderr."""
+    """Print a problem in one line on stderr."""
     print(f"error: {' '.join(str(problem).split())}", file=sys.stderr)
 
 
@@ -92,7 +92,7 @@ def _parse(argv: list[str], help_text: str) -> list[str]:
         report(f"{error} (see --help)")
         sys.exit(2)
     if flags.FLAGS["verbosity"].using_default_value:
-        # absl would make it INFO, and TensorFlow would tell of every checkpoint.
+        # absl would set INFO, and TensorFlow would log every checkpoint.
         logging.set_verbosity(logging.WARNING)
     return remaining
 
@@ -103,7 +103,7 @@ def _asks_for_help(argv: list[str]) -> bool:
 
 
 def _help_text(main: Callable[[list[str]], int | None]) -> str:
-    """The docstring of the command, then its flags, without those of absl itself."""
+    """Return the docstring of the command, then its flags, without those of absl itself."""
     text = sys.modules[main.__module__].__doc__ or ""
     modules = [name for name in flags.FLAGS.flags_by_module_dict() if not name.startswith("absl.")]
     # Each module's help begins with an empty line and its name, which a user has no use for.
@@ -113,7 +113,7 @@ def _help_text(main: Callable[[list[str]], int | None]) -> str:
 
 
 def refuse_arguments(argv: list[str]) -> None:
-    """For commands that take flags alone.
+    """Refuse positional arguments, for commands that take flags alone.
 
     Raises:
       InputError: there is something beside them.
@@ -123,7 +123,7 @@ def refuse_arguments(argv: list[str]) -> None:
 
 
 def required(flag: flags.FlagHolder[T | None], fix: str = "") -> T:
-    """The value of a flag that the command cannot do without.
+    """Return the value of a flag that the command needs.
 
     Raises:
       InputError: it is not given, or empty.

@@ -1,4 +1,4 @@
-"""Sets evaluations side by side and says which differences hold.
+"""Compare evaluations, and show which differences are significant.
 
 Usage: bin/compare [NAME=]BASE.json [NAME=]OTHER.json [...] [flags]
 
@@ -36,7 +36,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether an existing file may
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     for target in (_JSON.value, _PNG.value):
         if target:
             check_output_path(target, overwrite=_OVERWRITE.value)
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
 
 
 def read_systems(arguments: Sequence[str]) -> list[System]:
-    """Reads the command's arguments.
+    """Read the command's arguments.
 
     Raises:
       InputError: fewer than two, two of one name, or a file that is no evaluation.
@@ -119,7 +119,7 @@ def _write_json(base: str, tables: dict[str, list[Difference]]) -> None:
 
 
 def cli() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run(main)
 
 

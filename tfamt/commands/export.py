@@ -1,14 +1,14 @@
-"""Makes of a model something that runs without this package.
+"""Export a model for runtimes without this package.
 
 Usage: bin/export [--weights=FILE] OUTPUT
 
 Formats:
   savedmodel  OUTPUT is a folder; the next free version is written into it (OUTPUT/1, OUTPUT/2, ...), as TensorFlow
-              Serving wants it. From waveform, or 16-bit wav files, to named outputs.
+              Serving needs it. From waveform, or 16-bit wav files, to named outputs.
   onnx        OUTPUT is a file for ONNX Runtime, from waveform to named outputs.
 
 What is written has been loaded again and gave the same as the model here, within 1e-5, on a recording and on silence.
-docs/serving.md says how to use it.
+docs/serving.md describes its use.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OVERWRITE = flags.DEFINE_bool(
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     if len(argv) != 2:
         raise InputError(
             f"one output must be named. Received: {' '.join(argv[1:]) or 'nothing'}",
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
 
 
 def cli() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run(main)
 
 

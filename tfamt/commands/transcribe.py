@@ -58,7 +58,7 @@ _SERVER_TIMEOUT = flags.DEFINE_float(
     "server_timeout", 60.0, "Seconds to wait for each answer of --server.", lower_bound=0.1
 )
 _WINDOW = flags.DEFINE_integer(
-    "window_frames", None, "Frames per window. Default: as many as the model's config says.", 1
+    "window_frames", None, "Frames per window. Default: the number in the model's config.", 1
 )
 _PROGRAM = flags.DEFINE_integer("program", 0, "General MIDI program of the track.", 0, 127)
 _CSV = flags.DEFINE_bool("csv", False, "Also write the notes as .csv.")

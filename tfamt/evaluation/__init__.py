@@ -1,4 +1,4 @@
-"""Scores of transcriptions against labels."""
+"""Score transcriptions against labels."""
 
 import lazy_loader
 

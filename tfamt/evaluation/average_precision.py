@@ -1,4 +1,4 @@
-"""Micro-average precision of piano rolls, in memory that does not grow with the music.
+"""Compute the micro-average precision of piano rolls, in memory that does not grow with their length.
 
 The figure that papers on MusicNet report (Thickstun, Harchaoui and Kakade, "Learning Features of Music from Scratch",
 2017): all pairs of frame and pitch in one list, sorted by probability; the sum over thresholds of
@@ -35,7 +35,7 @@ class PrecisionCounts:
         reference: NDArray[np.float32] | NDArray[np.bool_],
         probability: NDArray[np.float32] | NDArray[np.float64],
     ) -> PrecisionCounts:
-        """Counts a roll.
+        """Count a roll.
 
         Args:
           reference: [frames, pitches], above 0 where a pitch sounds.

@@ -1,4 +1,4 @@
-"""Whether one system is better than another: paired differences, and whether they hold.
+"""Compare two systems: paired differences, and whether they are significant.
 
 Both systems have transcribed the same pieces, so a piece's difficulty cancels in the difference of its figures. Where
 both were trained several times, run k of one is paired with run k of the other (same seed, same data order). The
@@ -78,7 +78,7 @@ class Difference:
 
     @property
     def holds(self) -> bool:
-        """Whether both interval and sign test speak against chance."""
+        """Return whether both interval and sign test speak against chance."""
         low, high = self.interval
         return (low > 0 or high < 0) and self.p < SIGNIFICANT
 
@@ -94,7 +94,7 @@ class Difference:
 
 
 def common_pieces(systems: Sequence[System]) -> list[str]:
-    """Pieces that every run of every system has scored, in the first one's order.
+    """Return pieces that every run of every system has scored, in the first one's order.
 
     Raises:
       InputError: there is none.
@@ -107,7 +107,7 @@ def common_pieces(systems: Sequence[System]) -> list[str]:
 
 
 def common_metrics(systems: Sequence[System], pieces: Sequence[str]) -> list[str]:
-    """Those of `METRICS` that every run has for every one of the pieces."""
+    """Return those of `METRICS` that every run has for every one of the pieces."""
     runs = [run for system in systems for run in system.runs]
     return [
         metric
@@ -125,7 +125,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Difference:
-    """Compares one figure.
+    """Compare one figure.
 
     Args:
       base: what is compared with.
@@ -162,7 +162,7 @@ def compare(
 def bootstrap_interval(
     differences: NDArray[np.float64], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % percentile interval of the mean of `differences`, [runs, pieces]; both axes are drawn again."""
+    """Return the 95 % percentile interval of the mean of `differences`, [runs, pieces]; both axes are resampled."""
     random = np.random.default_rng(seed)
     # How often each row and column is drawn is all that a mean needs.
     rows, columns = (
@@ -174,7 +174,7 @@ def bootstrap_interval(
 
 
 def format_differences(base: str, other: str, differences: Sequence[Difference]) -> str:
-    """A Markdown table, which reads as plain text too."""
+    """Return a Markdown table, which reads as plain text too."""
     first = differences[0]
     pieces = f"{len(first.by_piece)} pieces" + (
         f", {first.runs} runs each" if first.runs > 1 else ""
@@ -215,7 +215,7 @@ def format_differences(base: str, other: str, differences: Sequence[Difference])
 
 
 def _figures(system: System, metric: str, pieces: Sequence[str]) -> NDArray[np.float64]:
-    """[runs, pieces]."""
+    """Return the figures [runs, pieces]."""
     try:
         return np.array([[run.pieces[p].scores[metric] for p in pieces] for run in system.runs])
     except KeyError as error:

@@ -1,19 +1,20 @@
-"""What kind of errors a transcription makes.
+"""Count the kinds of errors of a transcription.
 
-Notes are matched by onset and pitch as for the note metric (`tfamt.evaluation.metrics`). Every note is counted in exactly one
+Notes are matched by onset and pitch as for the note metric (`tfamt.evaluation.metrics`). Every note is counted in
+exactly one
 of the kinds below, the first that applies, so that
 
-- reference notes = hits + early + late + merged + missed;
-- estimated notes = hits + early + late + broken + octave + extra.
+- reference notes = hits + early + late + missed_restrike + missed;
+- estimated notes = hits + early + late + false_restrike + octave + extra.
 
 Kinds:
 
 - hits: matched.
 - early, late: an unmatched reference note and an unmatched estimated note of the same pitch whose onset comes more
   than the tolerance of 50 ms but at most 200 ms before (after) it. Pairs are formed from the closest on.
-- merged (re-strike not heard): a reference note that begins while an estimated note of its pitch sounds on, from more
+- missed_restrike (re-strike not found): a reference note that begins while an estimated note of its pitch sounds on, from more
   than 50 ms before its onset to more than 50 ms after it.
-- broken (re-strike made up): an estimated note that begins while a reference note of its pitch sounds on, in the same
+- false_restrike (re-strike made up): an estimated note that begins while a reference note of its pitch sounds on, in the same
   sense.
 - octave: an estimated note that begins within 50 ms of a reference note one or two octaves above or below.
 - missed, extra: all that is left.
@@ -38,7 +39,7 @@ from tfamt.evaluation.metrics import (
 from tfamt.notes.table import Notes
 
 KINDS = (
-    "hits", "too_short", "too_long", "early", "late", "merged", "broken", "octave", "missed", "extra",
+    "hits", "too_short", "too_long", "early", "late", "missed_restrike", "false_restrike", "octave", "missed", "extra",
 )  # fmt: skip
 LATE = 0.2
 """Seconds by which a note may be off and still count as late or early."""
@@ -51,7 +52,7 @@ Index = NDArray[np.int64]
 
 
 def count_errors(reference: Notes, estimate: Notes) -> Counts:
-    """Counts the kinds of error that the module describes."""
+    """Count the kinds of error that the module describes."""
     matched = match_notes(reference, estimate)
     difference = estimate.offset[matched[:, 1]] - reference.offset[matched[:, 0]]
     length = (reference.offset - reference.onset)[matched[:, 0]]
@@ -62,25 +63,25 @@ def count_errors(reference: Notes, estimate: Notes) -> Counts:
     delay = estimate.onset[displaced[:, 1]] - reference.onset[displaced[:, 0]]
     left_reference = np.setdiff1d(left_reference, displaced[:, 0])
     left_estimate = np.setdiff1d(left_estimate, displaced[:, 1])
-    merged = _begin_inside(reference, left_reference, estimate)
-    broken = _begin_inside(estimate, left_estimate, reference)
-    octave = _an_octave_off(reference, estimate, left_estimate[~broken])
+    missed_restrike = _begin_inside(reference, left_reference, estimate)
+    false_restrike = _begin_inside(estimate, left_estimate, reference)
+    octave = _an_octave_off(reference, estimate, left_estimate[~false_restrike])
     return {
         "hits": len(matched),
         "too_short": int(np.count_nonzero(difference < -allowed)),
         "too_long": int(np.count_nonzero(difference > allowed)),
         "early": int(np.count_nonzero(delay < 0)),
         "late": int(np.count_nonzero(delay > 0)),
-        "merged": int(np.count_nonzero(merged)),
-        "broken": int(np.count_nonzero(broken)),
+        "missed_restrike": int(np.count_nonzero(missed_restrike)),
+        "false_restrike": int(np.count_nonzero(false_restrike)),
         "octave": int(np.count_nonzero(octave)),
-        "missed": int(np.count_nonzero(~merged)),
+        "missed": int(np.count_nonzero(~missed_restrike)),
         "extra": int(np.count_nonzero(~octave)),
     }
 
 
 def add_counts(*counts: Counts) -> Counts:
-    """Sums by kind; a kind that only some have counts as 0 elsewhere."""
+    """Return sums by kind; a kind that is missing counts as 0."""
     names = dict.fromkeys(name for item in counts for name in item)
     return {name: sum(item.get(name, 0) for item in counts) for name in names}
 
@@ -90,7 +91,7 @@ def _without(length: int, taken: Index) -> Index:
 
 
 def _displaced(reference: Notes, estimate: Notes, left: Index, found: Index) -> Index:
-    """Pairs (reference, estimate) of one pitch whose onsets are near but too far for a match: int64 [k, 2]."""
+    """Return pairs (reference, estimate) of one pitch whose onsets are near but too far for a match: int64 [k, 2]."""
     candidates: list[tuple[float, int, int]] = []
     for pitch in np.intersect1d(reference.pitch[left], estimate.pitch[found]):
         ours = left[reference.pitch[left] == pitch]
@@ -115,7 +116,7 @@ def _displaced(reference: Notes, estimate: Notes, left: Index, found: Index) -> 
 
 
 def _begin_inside(notes: Notes, chosen: Index, others: Notes) -> NDArray[np.bool_]:
-    """Which of the chosen notes begin while another note of their pitch, of `others`, sounds: bool [chosen]."""
+    """Return which of the chosen notes begin while another note of their pitch, of `others`, sounds: bool [chosen]."""
     inside = np.zeros(len(chosen), np.bool_)
     for number, index in enumerate(chosen.tolist()):
         onset = notes.onset[index]
@@ -128,7 +129,7 @@ def _begin_inside(notes: Notes, chosen: Index, others: Notes) -> NDArray[np.bool
 
 
 def _an_octave_off(reference: Notes, estimate: Notes, chosen: Index) -> NDArray[np.bool_]:
-    """Which of the chosen estimated notes begin with a reference note octaves away: bool [chosen]."""
+    """Return which of the chosen estimated notes begin with a reference note octaves away: bool [chosen]."""
     found = np.zeros(len(chosen), np.bool_)
     for number, index in enumerate(chosen.tolist()):
         near = np.abs(reference.onset - estimate.onset[index]) <= ONSET_TOLERANCE + _ROUNDING

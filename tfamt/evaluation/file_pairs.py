@@ -64,14 +64,14 @@ def score_pair(
       InputError: one of them cannot be read.
     """
     velocity = labels_have_velocity(reference)
-    played, heard = read_labels(reference), read_labels(estimate)
-    scores = score(played, heard, velocity=velocity)
+    played, found = read_labels(reference), read_labels(estimate)
+    scores = score(played, found, velocity=velocity)
     details: dict[str, str | float | int] = {"reference": str(reference), "estimate": str(estimate)}
     if label_shift:
-        shifted, found = shifted_scores(played, heard, label_shift)
+        shifted, measured = shifted_scores(played, found, label_shift)
         scores |= shifted
-        details |= found
-    return Piece(scores, count_errors(played, heard), details=dict(details)), played, heard
+        details |= measured
+    return Piece(scores, count_errors(played, found), details=dict(details)), played, found
 
 
 def evaluate_files(

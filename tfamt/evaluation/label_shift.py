@@ -1,4 +1,4 @@
-"""How labels lie in time against what is heard.
+"""Measure the constant time shift between labels and audio.
 
 In some recordings of MAPS (ENSTDkAm, a microphone in the room) the sound comes 10 to 25 ms after the labels. Half the
 onset tolerance is then used up before a transcriber has made any error.
@@ -16,7 +16,7 @@ from tfamt.notes.table import Notes
 REACH = 0.1
 """Seconds: onsets of one pitch that lie further apart are not taken for the same note."""
 FEWEST = 10
-"""Pairs of onsets below which nothing is said."""
+"""Pairs of onsets below which no shift is measured."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class LabelShift:
     """By how much the estimate comes after the labels.
 
     Attributes:
-      seconds: above 0 if notes are heard later than labelled.
+      seconds: above 0 if notes sound later than labelled.
       spread: standard deviation of the differences, seconds.
       pairs: how many notes it is taken from.
     """
@@ -35,10 +35,10 @@ class LabelShift:
 
 
 def measure_label_shift(reference: Notes, estimate: Notes) -> LabelShift:
-    """Compares onsets of one pitch that lie within `REACH` of each other.
+    """Compare onsets of one pitch that lie within `REACH` of each other.
 
     Of each estimated note the nearest reference onset is taken; the shift is the mean of the differences within half of
-    `REACH` around their median, so that a wrong note here and there has no say. It holds what the transcriber itself
+    `REACH` around their median, so that single wrong notes have no influence. It holds what the transcriber itself
     adds: compare with a recording that is known to be right. With fewer than `FEWEST` pairs it is 0.
     """
     differences: list[float] = []
@@ -60,7 +60,7 @@ def measure_label_shift(reference: Notes, estimate: Notes) -> LabelShift:
 def shifted_scores(
     reference: Notes, estimate: Notes, label_shift: float | str
 ) -> tuple[Scores, dict[str, float | int]]:
-    """Scores with moved labels.
+    """Score with moved labels.
 
     Args:
       reference: the labels.

@@ -1,4 +1,4 @@
-"""How close a transcription comes to its reference.
+"""Score a transcription against its reference.
 
 Note metrics are mir_eval's (Raffel et al., "mir_eval: A Transparent Implementation of Common MIR Metrics",
 2014). An estimated note is a hit if its onset lies within 50 ms and its pitch within 50 cents of a reference note;
@@ -61,12 +61,12 @@ class Summary:
 def score(
     reference: Notes, estimate: Notes, *, velocity: bool = True, grid: FrameGrid = FRAME_GRID
 ) -> Scores:
-    """Scores one piece.
+    """Score one piece.
 
     Args:
       reference: what was played, from the label file, sustain-extended.
       estimate: what was transcribed.
-      velocity: whether the reference says how loud notes are; if not, note_offset_velocity_* is left out.
+      velocity: whether the reference states velocities; if not, note_offset_velocity_* is left out.
       grid: frames of the frame metrics.
 
     Returns:
@@ -80,7 +80,7 @@ def score(
 
 
 def f1(name: str, reference: Notes, estimate: Notes) -> float:
-    """One figure of `score`, in less time than all: "note_f1", "note_offset_f1" or "frame_f1"."""
+    """Return one figure of `score`, in less time than all: "note_f1", "note_offset_f1" or "frame_f1"."""
     if name == "frame_f1":
         counts = frame_counts(reference, estimate)
         return precision_recall_f1(counts.hits, counts.missed, counts.extra)[2]
@@ -90,7 +90,7 @@ def f1(name: str, reference: Notes, estimate: Notes) -> float:
 
 
 def summarise(per_piece: Mapping[str, Mapping[str, float]]) -> Summary:
-    """Mean and standard deviation of every figure over the pieces that have it.
+    """Return mean and standard deviation of every figure over the pieces that have it.
 
     Args:
       per_piece: scores by piece, one piece at least.
@@ -109,18 +109,18 @@ def summarise(per_piece: Mapping[str, Mapping[str, float]]) -> Summary:
 
 
 def frame_counts(reference: Notes, estimate: Notes, grid: FrameGrid = FRAME_GRID) -> FrameCounts:
-    """Counts frames as the module describes; notes of one pitch that overlap count once."""
+    """Count frames as the module describes; notes of one pitch that overlap count once."""
     ends = [_frame_spans(notes, grid)[:, 1] for notes in (reference, estimate)]
     num_frames = int(max((end.max() for end in ends if len(end)), default=0))
-    played, heard = (frame_roll(notes, grid, num_frames) for notes in (reference, estimate))
-    hits = int(np.count_nonzero(played & heard))
+    played, found = (frame_roll(notes, grid, num_frames) for notes in (reference, estimate))
+    hits = int(np.count_nonzero(played & found))
     return FrameCounts(
-        hits, int(np.count_nonzero(played)) - hits, int(np.count_nonzero(heard)) - hits
+        hits, int(np.count_nonzero(played)) - hits, int(np.count_nonzero(found)) - hits
     )
 
 
 def frame_roll(notes: Notes, grid: FrameGrid, num_frames: int) -> NDArray[np.bool_]:
-    """Which of all 128 pitches sounds in which frame, as the module describes: bool [num_frames, 128]."""
+    """Return which of all 128 pitches sounds in which frame, as the module describes: bool [num_frames, 128]."""
     roll = np.zeros((num_frames, 128), np.bool_)
     for (first, end), key in zip(_frame_spans(notes, grid), notes.pitch, strict=True):
         roll[first:end, key] = True
@@ -128,7 +128,7 @@ def frame_roll(notes: Notes, grid: FrameGrid, num_frames: int) -> NDArray[np.boo
 
 
 def precision_recall_f1(hits: int, missed: int, extra: int) -> tuple[float, float, float]:
-    """Precision, recall and their harmonic mean; all 1 if there was nothing, all 0 if there was no hit."""
+    """Return precision, recall and their harmonic mean; all 1 if there was nothing, all 0 if there was no hit."""
     if hits == 0:
         return (0.0, 0.0, 0.0) if missed or extra else (1.0, 1.0, 1.0)
     return hits / (hits + extra), hits / (hits + missed), 2 * hits / (2 * hits + missed + extra)
@@ -153,7 +153,7 @@ def _note_figures(
 def match_notes(
     reference: Notes, estimate: Notes, offset_ratio: float | None = None
 ) -> NDArray[np.int64]:
-    """mir_eval's largest matching of notes: pairs of indices (reference, estimate) as int64 [k, 2].
+    """Return mir_eval's largest matching of notes: pairs of indices (reference, estimate) as int64 [k, 2].
 
     Args:
       reference: what was played.
@@ -184,26 +184,26 @@ def match_notes(
 
 
 def _count_velocity_hits(reference: Notes, estimate: Notes, matched: NDArray[np.int64]) -> int:
-    """How many matched pairs agree in velocity, by the rule of mir_eval.transcription_velocity."""
+    """Count matched pairs that agree in velocity, by the rule of mir_eval.transcription_velocity."""
     if not len(matched):
         return 0
     softest, loudest = reference.velocity.min(), reference.velocity.max()
     played = (reference.velocity[matched[:, 0]] - softest) / max(1, loudest - softest)
-    heard = estimate.velocity[matched[:, 1]].astype(np.float64)
-    line = np.stack([heard, np.ones(len(heard))], axis=1)
+    found = estimate.velocity[matched[:, 1]].astype(np.float64)
+    line = np.stack([found, np.ones(len(found))], axis=1)
     fitted = line @ np.linalg.lstsq(line, played, rcond=None)[0]
     return int(np.count_nonzero(np.abs(fitted - played) < VELOCITY_TOLERANCE))
 
 
 def _for_mir_eval(notes: Notes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Intervals [n, 2] in seconds, none of them empty, and pitches [n] in Hz."""
+    """Return intervals [n, 2] in seconds, none of them empty, and pitches [n] in Hz."""
     intervals = notes.intervals
     intervals[:, 1] += np.where(intervals[:, 1] > intervals[:, 0], 0.0, SHORTEST_NOTE)
     return intervals, np.asarray(mir_eval.util.midi_to_hz(notes.pitch), np.float64)
 
 
 def _frame_spans(notes: Notes, grid: FrameGrid) -> NDArray[np.int64]:
-    """First frame and end, int64 [n, 2]."""
+    """Return first frame and end, int64 [n, 2]."""
     first = np.floor(grid.position_of(notes.onset) + 0.5).astype(np.int64)
     end = np.floor(grid.position_of(notes.offset) + 0.5).astype(np.int64)
     return np.stack([first, np.maximum(end, first + 1)], axis=1)

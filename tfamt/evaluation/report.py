@@ -24,7 +24,7 @@ _SHIFT = "measured_label_shift_ms"
 
 
 def format_text(evaluation: Evaluation) -> str:
-    """Aligned tables, one for each pass that there is; "-" where there is no figure; then the errors."""
+    """Return aligned tables, one for each pass; "-" where there is no figure; then the errors."""
     blocks = [
         (f"{title}:\n" if title else "") + _format_variant(evaluation, prefix)
         for prefix, title in VARIANTS.items()
@@ -38,7 +38,7 @@ def format_text(evaluation: Evaluation) -> str:
 
 
 def format_markdown(evaluation: Evaluation) -> str:
-    """The same as Markdown: totals and groups with standard deviations, errors, then F1 by piece."""
+    """Return Markdown: totals and groups with standard deviations, errors, then F1 by piece."""
     lines = ["# Evaluation", ""]
     lines += [f"- {name}: `{value}`" for name, value in evaluation.source.items()]
     lines += [f"- frames per second of frame figures: {FRAME_GRID.frames_per_second}", ""]
@@ -66,7 +66,7 @@ def format_markdown(evaluation: Evaluation) -> str:
 
 
 def format_csv(evaluation: Evaluation) -> str:
-    """A row per piece: name, group, every figure, every count."""
+    """Return a row per piece: name, group, every figure, every count."""
     scores = list(evaluation.summary.mean)
     errors = list(evaluation.errors)
     text = io.StringIO()
@@ -150,7 +150,7 @@ def _mean_and_deviation(summary: Summary, name: str) -> str:
 
 
 def markdown_table(heading: list[str], rows: list[list[str]]) -> list[str]:
-    """Lines of a table; the first column is text, the others are figures."""
+    """Return the lines of a table; the first column is text, the others are figures."""
     lines = [_markdown_row(heading), "| --- |" + " ---: |" * (len(heading) - 1)]
     return lines + [_markdown_row(row) for row in rows]
 

@@ -22,11 +22,12 @@ class Piece:
     """One piece.
 
     Attributes:
-      scores: figures 0..1 by name (`tfamt.evaluation.metrics.Scores`, "average_precision"), those of other passes with the
+      scores: figures 0..1 by name (`tfamt.evaluation.metrics.Scores`, "average_precision"), those of other passes with
+        the
         prefixes of `VARIANTS`.
       errors: kinds of errors by name (`tfamt.evaluation.error_analysis`), with the same prefixes.
-      group: what results are broken down by, such as the piano; "" for none.
-      details: more to know about it, as JSON values.
+      group: what results are false_restrike down by, such as the piano; "" for none.
+      details: further facts, as JSON values.
     """
 
     scores: Scores
@@ -63,7 +64,7 @@ class Evaluation:
 
     @property
     def groups(self) -> dict[str, Evaluation]:
-        """The same by group, in the order of their names; empty unless pieces have groups."""
+        """Return the same by group, in the order of their names; empty unless pieces have groups."""
         names = sorted({piece.group for piece in self.pieces.values() if piece.group})
         return {
             name: Evaluation({n: p for n, p in self.pieces.items() if p.group == name})
@@ -71,7 +72,7 @@ class Evaluation:
         }
 
     def to_json(self) -> str:
-        """Everything as indented JSON; summaries are in it for readers and are not read back."""
+        """Return everything as indented JSON; its summaries are for readers and are not read back."""
         pieces = {
             name: {
                 **piece.details,
@@ -95,7 +96,7 @@ class Evaluation:
 
 
 def read_evaluation(path: str | os.PathLike[str]) -> Evaluation:
-    """Reads the JSON of `bin/evaluate`.
+    """Read the JSON of `bin/evaluate`.
 
     Raises:
       InputError: the file is missing or is something else.

@@ -1,4 +1,4 @@
-"""Models for other runtimes."""
+"""Export models for other runtimes."""
 
 import lazy_loader
 

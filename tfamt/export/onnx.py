@@ -27,7 +27,7 @@ TOLERANCE = 1e-3
 """How far probabilities may lie from the model's. Every runtime sums in another order, and the spectrogram of the model
 in the package reaches down to where rounding is all there is, 160 dB below the loudest bin."""
 NOISE = 1e-3
-"""Level of a room's noise, 60 dB below full scale: where there is any, rounding is not heard."""
+"""Level of added noise, 60 dB below full scale, which hides the rounding of runtimes."""
 OPSET = 17
 """Of the ONNX standard; ONNX Runtime has known it since 1.12 (2022)."""
 
@@ -38,7 +38,7 @@ def export_onnx(
     *,
     overwrite: bool = False,
 ) -> Exported:
-    """Writes an ONNX file: waveform [batch, samples] -> the outputs of `serving_default`, batch and length free.
+    """Write an ONNX file: waveform [batch, samples] -> the outputs of `serving_default`, batch and length free.
 
     Args:
       output: the file.
@@ -63,7 +63,7 @@ def export_onnx(
 
 
 def _windows(config: Config) -> dict[str, NDArray[np.float32]]:
-    """The recording, in a room that is not silent, and silence, as one window each: float32 [1, samples]."""
+    """Return a recording with noise, and silence, as one window each: float32 [1, samples]."""
     samples = config.window_samples
     windows = {
         name: np.resize(waveform[:1], (1, samples))
@@ -90,7 +90,7 @@ def _to_onnx(config: Config, model: Any) -> bytes:
 
 
 def run_onnx(content: bytes) -> Runner:
-    """An ONNX file's content as a function from waveform to named outputs."""
+    """Return an ONNX file's content as a function from waveform to named outputs."""
     try:
         import onnxruntime
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""A model as a SavedModel that runs wherever TensorFlow does, checked against the model it was made from."""
+"""Export a model as a SavedModel, and compare it with the model it was made from."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Exported:
 def export_saved_model(
     output: str | os.PathLike[str], weights: str | os.PathLike[str] | None = None
 ) -> Exported:
-    """Writes OUTPUT/N, a SavedModel with the front-end inside; N is the next free version for TensorFlow Serving.
+    """Write OUTPUT/N, a SavedModel with the front-end inside; N is the next free version for TensorFlow Serving.
 
     The folder appears, whole, after the SavedModel has been loaded and found equal to the Python model within
     `TOLERANCE`, on a recording and on silence.
@@ -80,7 +80,7 @@ def export_saved_model(
 
 
 def load_signatures(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The signatures of a SavedModel: functions of named tensors that return dicts of them.
+    """Return the signatures of a SavedModel: functions of named tensors that return dicts of them.
 
     Raises:
       InputError: the folder holds no SavedModel that TensorFlow can load.
@@ -103,7 +103,7 @@ def load_signatures(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def check_parity(config: Config, model: keras.Model, signatures: Mapping[str, Any]) -> float:
-    """The largest difference between a SavedModel's outputs and the Python model's.
+    """Return the largest difference between a SavedModel's outputs and the Python model's.
 
     Raises:
       InputError: it is greater than `TOLERANCE`, or not a number.
@@ -129,7 +129,7 @@ def check_parity(config: Config, model: keras.Model, signatures: Mapping[str, An
 
 
 def probes(sample_rate: int) -> dict[str, NDArray[np.float32]]:
-    """What models are compared on: a recording and silence, float32 [batch, samples], in 16-bit steps."""
+    """Return what models are compared on: a recording and silence, float32 [batch, samples], in 16-bit steps."""
     beat = np.arange(8) * 0.6
     notes = Notes(
         beat, beat + 1.2, [60, 64, 67, 72, 36, 43, 91, 98], [40, 60, 80, 100, 120, 90, 70, 50]
@@ -145,7 +145,7 @@ def probes(sample_rate: int) -> dict[str, NDArray[np.float32]]:
 
 
 def python_outputs(config: Config, model: keras.Model, waveform: NDArray[np.float32]) -> Arrays:
-    """What the joint model says about recordings [batch, samples], computed operation by operation in Python."""
+    """Return the joint model's outputs for recordings [batch, samples], computed operation by operation in Python."""
     spectrogram = build_recording_frontend(config.spectrogram)(waveform)
     outputs = model(spectrogram, training=False)
     return {"spectrogram": spectrogram.numpy(), **{k: v.numpy() for k, v in outputs.items()}}
@@ -154,7 +154,7 @@ def python_outputs(config: Config, model: keras.Model, waveform: NDArray[np.floa
 def compare(
     outputs: Mapping[str, Any], expected: Arrays, where: str, tolerance: float = TOLERANCE
 ) -> float:
-    """The largest difference over the outputs that both have.
+    """Return the largest difference over the outputs that both have.
 
     Raises:
       InputError: it is greater than `tolerance`, or not a number, or the shapes differ.
@@ -176,7 +176,7 @@ def compare(
 def model_card(
     config: Config, weights: Path, signatures: Mapping[str, Any], difference: float
 ) -> str:
-    """What a user of the SavedModel has to know; ends with the card that lies beside the weights, if there is one."""
+    """Return what a user of the SavedModel needs, with the card that lies beside the weights, if there is one."""
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     rate, hop = config.spectrogram.sample_rate, config.spectrogram.hop
     lines = [
@@ -223,7 +223,7 @@ def _save(config: Config, model: keras.Model, folder: Path) -> None:
 
 @contextmanager
 def _beside(output: Path) -> Iterator[Path]:
-    """A temporary folder in `output`, which is gone afterwards unless it was renamed."""
+    """Yield a temporary folder in `output`, which is deleted afterwards unless it was renamed."""
     try:
         temporary = Path(tempfile.mkdtemp(prefix=".tfamt-", dir=output))
     except OSError as error:
@@ -237,7 +237,7 @@ def _beside(output: Path) -> Iterator[Path]:
 
 
 def _to_next_version(temporary: Path, output: Path) -> Path:
-    """Renames a folder to the version after the last one, also if another process does the same."""
+    """Rename a folder to the version after the last one, also if another process does the same."""
     umask = os.umask(0)
     os.umask(umask)
     temporary.chmod(0o777 & ~umask)

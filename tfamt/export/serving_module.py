@@ -1,4 +1,4 @@
-"""The graph that an exported model consists of: signatures from sound to rolls, made of TensorFlow's own operations.
+"""Build the graph of an exported model: signatures from sound to rolls, made of TensorFlow's own operations.
 
 Variables become constants, so that nothing has to be restored: runtimes that read a SavedModel without TensorFlow find
 the weights in the graph itself.
@@ -131,7 +131,7 @@ def _frame_times(spectrogram: tf.Tensor, config: Config) -> tf.Tensor:
 
 
 def decode_wav(content: tf.Tensor, sample_rate: int) -> tf.Tensor:
-    """The content of a 16-bit wav file as mono samples at `sample_rate`: float32 [samples]."""
+    """Decode the content of a 16-bit wav file to mono samples at `sample_rate`: float32 [samples]."""
     samples, rate = tf.audio.decode_wav(content)
     known = tf.logical_and(rate >= MIN_SAMPLE_RATE, rate <= MAX_SAMPLE_RATE)
     with tf.control_dependencies([tf.debugging.Assert(known, ["no usable sample rate:", rate])]):
@@ -144,7 +144,7 @@ def decode_wav(content: tf.Tensor, sample_rate: int) -> tf.Tensor:
 
 
 def resample(waveform: tf.Tensor, rate: tf.Tensor, target: int) -> tf.Tensor:
-    """Band-limited resampling by cutting, or lengthening, the spectrum of the whole recording: float32 [samples].
+    """Resample by cutting, or extending, the spectrum of the whole recording: float32 [samples].
 
     Whole seconds are transformed, so that the ratio of the rates is exact and times do not drift.
     """
@@ -163,7 +163,7 @@ def resample(waveform: tf.Tensor, rate: tf.Tensor, target: int) -> tf.Tensor:
 
 
 def _each(function: Network, contents: tf.Tensor) -> Outputs:
-    """`function`'s outputs for each content by itself, [1, frames, ...], padded with zeros to one batch."""
+    """Return `function`'s outputs for each content by itself, [1, frames, ...], padded with zeros to one batch."""
     # The names and shapes of the outputs, without running anything.
     example = tf.function(function).get_concrete_function(tf.TensorSpec([], tf.string))
     specs = {

@@ -1,4 +1,4 @@
-"""Networks, from waveform to piano roll and back."""
+"""Build the networks, from waveform to piano roll and back."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Blocks of layers that the networks are built from.
+"""Build the blocks of layers that the networks consist of.
 
 The names of the layers end in constants of this module, by which later steps find them: `tfamt.network.fold_batch_norm`
 and `tfamt.network.low_rank`.

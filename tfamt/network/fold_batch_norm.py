@@ -1,4 +1,4 @@
-"""Batch normalisation taken into the convolutions before it: the same network, with less to compute, for inference."""
+"""Fold batch normalisation into the convolutions before it, for inference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfamt.network.layers.batch_normalization import BatchNormalization
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
-    """What `model` does at inference, without a layer of batch normalisation.
+    """Return a model with the outputs of `model` at inference, without batch normalisation.
 
     With its moving statistics fixed, one is a line per channel, and so is the convolution before it: its kernel times
     the slope, its bias on that line (Jacob et al., "Quantization and Training of Neural Networks for Efficient

@@ -1,4 +1,4 @@
-"""Initial weights as PyTorch draws them."""
+"""Draw initial weights as PyTorch does."""
 
 from __future__ import annotations
 

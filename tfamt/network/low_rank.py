@@ -34,16 +34,16 @@ def factorized(
     narrow: keras.Model,
     spectrograms: Iterable[tf.Tensor],
 ) -> dict[str, NDArray[np.float32]]:
-    """The weights of a network with whole kernels, for the same network with some of them as products.
+    """Return the weights of a network with full kernels for the same network with some of them low-rank.
 
     Of all products of so low a rank each is that which changes the output of its layer least, in the square, over what
-    is heard and, where a normalisation follows, as that scales it.
+    is observed and, where a normalisation follows, as that scales it.
 
     Args:
       arrays: weights by name (`tfamt.network.weights.named_weights`).
       transcriber: of these weights.
       narrow: the other network; its weights do not matter.
-      spectrograms: what the network is to hear, scaled, [batch, frames, bins] each.
+      spectrograms: training inputs, scaled, [batch, frames, bins] each.
     """
     layers = {layer.name: layer for layer in narrow.layers}
     ranks = {
@@ -53,19 +53,19 @@ def factorized(
     }
     context = layers.get(CONTEXT)
     recurrent_rank = context.rank if isinstance(context, BidirectionalLSTM) else 0
-    heard = {name: transcriber.get_layer(name).input for name in ranks}
+    observed = {name: transcriber.get_layer(name).input for name in ranks}
     if f"{CONTEXT}{INPUT}" in layers:
-        heard[_INTO_CONTEXT] = transcriber.get_layer(CONTEXT).input
+        observed[_INTO_CONTEXT] = transcriber.get_layer(CONTEXT).input
     if recurrent_rank:
-        heard[_OUT_OF_CONTEXT] = transcriber.get_layer(CONTEXT).output
-    moments = _second_moments(transcriber, heard, spectrograms)
+        observed[_OUT_OF_CONTEXT] = transcriber.get_layer(CONTEXT).output
+    moments = _second_moments(transcriber, observed, spectrograms)
     result = dict(arrays)
     for name, rank in ranks.items():
         key = f"{_TRANSCRIBER}/{name}/kernel"
         scale = _scale(transcriber, name)
         first, result[key] = _convolution(arrays[key], moments[name], rank, scale)
         result[f"{_TRANSCRIBER}/{name}{FRAMES}/kernel"] = first
-    if _INTO_CONTEXT in heard:
+    if _INTO_CONTEXT in observed:
         key = f"{_TRANSCRIBER}/{CONTEXT}/kernel"
         # Both ways see the same: [features, gates of both].
         whole = np.concatenate(list(arrays[key]), axis=1)
@@ -87,7 +87,7 @@ def factorized(
 def _convolution(
     kernel: NDArray[np.float32], moments: _Matrix, rank: int, scale: NDArray[np.float64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A kernel [frames, bins, channels, filters] as one along the frames and one along the bins."""
+    """Factorise a kernel [frames, bins, channels, filters] into one along the frames and one along the bins."""
     frames, bins, channels, filters = kernel.shape
     # What is seen of the frames, by what is made of it at the bins around.
     matrix = kernel.transpose(0, 2, 1, 3).reshape(frames * channels, bins * filters)
@@ -104,7 +104,7 @@ def _product(
     rank: int,
     scale: NDArray[np.float64] | float = 1.0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """`matrix` [inputs, outputs] as a product of this rank, by the principal components of its scaled outputs."""
+    """Factorise `matrix` [inputs, outputs] at this rank, by the principal components of its scaled outputs."""
     scaled = matrix.astype(np.float64) * scale
     # In the order of rising variance.
     _, components = np.linalg.eigh(scaled.T @ moments @ scaled)
@@ -113,7 +113,7 @@ def _product(
 
 
 def _scale(transcriber: keras.Model, name: str) -> NDArray[np.float64]:
-    """What the normalisation behind a convolution, if there is one, multiplies its filters by, without the sign."""
+    """Return the magnitudes by which the normalisation behind a convolution, if any, scales its filters."""
     norms = [layer for layer in transcriber.layers if layer.name == f"{name}{NORM}"]
     if not norms:
         return np.ones(transcriber.get_layer(name).filters)
@@ -124,14 +124,14 @@ def _scale(transcriber: keras.Model, name: str) -> NDArray[np.float64]:
 
 
 def _second_moments(
-    transcriber: keras.Model, heard: Mapping[str, Any], spectrograms: Iterable[tf.Tensor]
+    transcriber: keras.Model, observed: Mapping[str, Any], spectrograms: Iterable[tf.Tensor]
 ) -> dict[str, _Matrix]:
-    """Of some tensors within a network, by name, the mean products of what a kernel sees: [inputs, inputs]."""
-    hear = keras.Model(transcriber.input, dict(heard))
+    """Return the mean products of the inputs of kernels, by name of the tensor: [inputs, inputs]."""
+    probe = keras.Model(transcriber.input, dict(observed))
     means: dict[str, _Matrix] = {}
     for number, spectrogram in enumerate(spectrograms, start=1):
-        for name, values in hear(spectrogram, training=False).items():
-            # In 32 bits the sums would hide directions of which little is heard.
+        for name, values in probe(spectrogram, training=False).items():
+            # In 32 bits the sums would hide weak directions.
             rows = _rows(np.asarray(values, np.float64))
             mean = rows.T @ rows / len(rows)
             before = means.get(name, np.zeros_like(mean))
@@ -140,7 +140,7 @@ def _second_moments(
 
 
 def _rows(values: _Matrix) -> _Matrix:
-    """A row of inputs for each frame; of images, for each bin and frame with the frames before and behind."""
+    """Return a row of inputs for each frame; of images, for each bin and frame with the frames before and behind."""
     if values.ndim == 4:
         padded = np.pad(values, ((0, 0), (1, 1), (0, 0), (0, 0)))
         values = np.concatenate([padded[:, :-2], values, padded[:, 2:]], axis=-1)
@@ -148,6 +148,6 @@ def _rows(values: _Matrix) -> _Matrix:
 
 
 def _blocks(moments: _Matrix, count: int) -> list[_Matrix]:
-    """The squares along the diagonal."""
+    """Return the square blocks along the diagonal."""
     size = len(moments) // count
     return [moments[at : at + size, at : at + size] for at in range(0, len(moments), size)]

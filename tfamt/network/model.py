@@ -1,4 +1,4 @@
-"""The networks: spectrogram to rolls (transcriber), rolls to spectrogram (reconstructor), and both as one."""
+"""Build the networks: spectrogram to rolls (transcriber), rolls to spectrogram (reconstructor), and both as one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ come back from there. (A prior in the bias: Lin et al., "Focal Loss for Dense Ob
 
 
 def build_model(config: Config) -> keras.Model:
-    """The joint model of Cheuk et al. (ICPR 2020), figure 1, and what `config.model` changes of it.
+    """Build the joint model of Cheuk et al. (ICPR 2020), figure 1, as `config.model` changes it.
 
     Input: a scaled spectrogram [batch, frames, bins] (see `build_frontend`), any number of frames.
 
@@ -61,7 +61,7 @@ def build_model(config: Config) -> keras.Model:
 
 
 def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Model:
-    """U-net 1 and its heads: [batch, frames, bins] -> {head: [batch, frames, 88]}."""
+    """Build U-net 1 and its heads: [batch, frames, bins] -> {head: [batch, frames, 88]}."""
     spectrogram = keras.Input((None, front.bins), name="spectrogram")
     x = keras.layers.Reshape((-1, front.bins, 1), name="to_image")(spectrogram)
     x = unet(x, config.channels, config.feature_maps, "unet1", config.top_skip, config.conv_ranks)
@@ -103,7 +103,7 @@ def build_transcriber(config: ModelConfig, front: SpectrogramConfig) -> keras.Mo
 
 
 def _partial_positions(front: SpectrogramConfig, partials: int) -> NDArray[np.float64]:
-    """Where the first partials of every key lie between the bins of the spectrogram, [partials, 88]."""
+    """Return the positions of the first partials of every key between the bins of the spectrogram, [partials, 88]."""
     fundamentals = midi_to_hz(np.arange(LOWEST_PITCH, LOWEST_PITCH + NUM_PITCHES))
     hz = np.arange(1, partials + 1)[:, None] * fundamentals
     if front.kind == "cqt":

@@ -1,4 +1,4 @@
-"""Mixed precision: whether this machine can train in it, and whether it transcribes faster in it."""
+"""Choose the number format of a network at inference."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def inference_precision(name: str) -> str:
-    """The precision that a name of `PRECISIONS`, or "auto", means for inference on this machine.
+    """Return the precision that a name of `PRECISIONS`, or "auto", means for inference on this machine.
 
     Where the processor itself multiplies bfloat16, convolutions take half of the time. Elsewhere that would have to be
     imitated, at a multiple of the time; GPUs are left at what they have.
@@ -41,7 +41,7 @@ def inference_precision(name: str) -> str:
 
 
 def _processor_has_bfloat16() -> bool:
-    """As far as Linux tells."""
+    """Return whether Linux reports the instruction."""
     try:
         return "avx512_bf16" in _CPU_INFO.read_text("utf-8", "replace").split()
     except OSError:
@@ -50,7 +50,7 @@ def _processor_has_bfloat16() -> bool:
 
 @contextmanager
 def layers_in(name: str) -> Iterator[None]:
-    """Layers that are made inside compute in this precision."""
+    """Make the layers of the block compute in this precision."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

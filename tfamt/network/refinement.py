@@ -1,4 +1,4 @@
-"""The refinement: what the heads say, looked through once more by one small network for all keys."""
+"""Refine the heads' logits with one small network shared by all keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DILATIONS = (1, 4, 16)
 NARROW = 8
 """Channels of a key that other keys see, at most."""
 PARTIAL_GAIN = 16.0
-"""Levels of partials come in units of 5 dB: as large as what the heads say. Steps of Adam are of one size for both."""
+"""Gain of partial levels, in units of 5 dB: as large as the logits, since steps of Adam have one size for both."""
 PREFIX = "refine"
 """Begins the names of the refinement's layers."""
 
@@ -29,51 +29,52 @@ PREFIX = "refine"
 def refine_logits(
     logits: dict[str, Any], width: int, dtype: str, beside: Sequence[Any] = ()
 ) -> dict[str, Any]:
-    """Corrects what the heads say; by nothing at first.
+    """Add a learned correction to the head logits; zero-initialised, so it starts as the identity.
 
-    A dense head learns each key by itself. What makes a note believable is the same for all of them: a stroke that is
-    followed by sound, and no stronger one an octave below. One network for all keys learns that from each of them.
+    A dense head learns each key by itself. The evidence for a note is the same for all keys: a stroke followed by
+    sound,
+    and no stronger one an octave below. One network for all keys learns it from each of them.
 
     Args:
       logits: of every head, before the sigmoid: Keras tensors [batch, frames, 88].
       width: channels of each key.
       dtype: of the result.
-      beside: what else there is to see of each key, [batch, frames, 88] each (`partial_levels`, `key_features`).
+      beside: further inputs of each key, [batch, frames, 88] each (`partial_levels`, `key_features`).
 
     Returns:
-      The same, corrected.
+      The corrected logits.
     """
-    said = _side_by_side(list(logits.values()))
-    seen = _side_by_side([*logits.values(), *beside]) if beside else said
-    x = conv_norm(seen, width, f"{PREFIX}_time", (5, 1))
+    stacked = _side_by_side(list(logits.values()))
+    inputs = _side_by_side([*logits.values(), *beside]) if beside else stacked
+    x = conv_norm(inputs, width, f"{PREFIX}_time", (5, 1))
     x = conv_norm(x, max(min(width // 2, NARROW), 1), f"{PREFIX}_narrow", 1)
     x = KeyNeighbours(CONFUSED, name=f"{PREFIX}_neighbours")(x)
     x = conv_norm(x, width, f"{PREFIX}_keys", 1)
     for dilation in DILATIONS:
         x = dilated_residual(x, dilation, f"{PREFIX}{dilation}")
-    # Of no weight at first, so that a model without it can be trained on with it.
+    # Zero-initialised, so that training of a model without a refinement can go on with one.
     corrections = keras.layers.Conv2D(
         len(logits), 1, kernel_initializer="zeros", dtype=dtype, name=f"{PREFIX}_correct"
     )(x)
-    corrected = keras.layers.Add(dtype=dtype, name=f"{PREFIX}_add")([said, corrections])
+    corrected = keras.layers.Add(dtype=dtype, name=f"{PREFIX}_add")([stacked, corrections])
     return {head: corrected[..., number] for number, head in enumerate(logits)}
 
 
 def _side_by_side(rolls: list[Any]) -> Any:
-    """[batch, frames, 88] each -> [batch, frames, 88, rolls]; faster than stacked at the end, number by number."""
+    """Stack rolls [batch, frames, 88] to [batch, frames, 88, rolls]; faster than stacking along the last axis."""
     return keras.ops.transpose(keras.ops.stack(rolls, axis=2), (0, 1, 3, 2))
 
 
 def partial_levels(spectrogram: Any, positions: NDArray[np.float64]) -> list[Any]:
-    """For each partial its level at every key, [batch, frames, 88]: a dense layer that begins as an interpolation.
+    """Return each partial's level at every key, [batch, frames, 88]: a dense layer initialised as an interpolation.
 
-    The heads see partials only through the U-net and the LSTM, which tell how loud a key was struck less exactly than
+    The heads see partials only through the U-net and the LSTM, which give velocities less exactly than
     the partials themselves do. From there training takes the layers to where the partials of real, stretched strings
     lie.
 
     Args:
       spectrogram: scaled, a Keras tensor [batch, frames, bins].
-      positions: of every key's partials between the bins, [partials, 88]; outside of them nothing is seen at first.
+      positions: of every key's partials between the bins, [partials, 88]; outside of them nothing is inputs at first.
     """
     bins = spectrogram.shape[2]
     return [
@@ -89,9 +90,9 @@ def partial_levels(spectrogram: Any, positions: NDArray[np.float64]) -> list[Any
 
 
 def key_features(context: Any, count: int) -> list[Any]:
-    """What the time context tells of each key beside its heads, [batch, frames, 88] each.
+    """Return features of each key from the temporal context, [batch, frames, 88] each.
 
-    A head says how likely something is, and no more; how the context came to it is lost. These say what helps.
+    A head is a single probability. These features carry more of the context to the refinement.
 
     Args:
       context: a Keras tensor [batch, frames, units].
@@ -106,7 +107,7 @@ def key_features(context: Any, count: int) -> list[Any]:
 
 
 def _interpolation(positions: NDArray[np.float64], bins: int) -> NDArray[np.float32]:
-    """Columns that give the value at each position by its two nearest bins: [bins, positions]."""
+    """Return columns that give the value at each position by its two nearest bins: [bins, positions]."""
     distance = np.abs(np.arange(bins)[:, None] - positions)
     weights: NDArray[np.float64] = np.maximum(1.0 - distance, 0.0)
     return weights.astype(np.float32)
@@ -115,7 +116,7 @@ def _interpolation(positions: NDArray[np.float64], bins: int) -> NDArray[np.floa
 def grow_refinement(
     trained: Mapping[str, NDArray[np.float32]], first: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, NDArray[np.float32]]:
-    """Trained weights of a model for one whose refinement is wider or sees more, and does the same with them.
+    """Return trained weights for a model whose refinement is wider or has more inputs, with the same outputs.
 
     Args:
       trained: by name (`tfamt.network.weights.named_weights`).
@@ -140,7 +141,7 @@ def _fits_into(small: NDArray[np.float32], large: NDArray[np.float32]) -> bool:
 def _grown(
     trained: NDArray[np.float32], first: NDArray[np.float32], sources: int
 ) -> NDArray[np.float32]:
-    """[..., inputs, outputs] or [outputs]: what is new sees all, but acts on nothing that was there, to begin with."""
+    """Set a kernel [..., inputs, outputs] or vector into a larger one; new inputs do not affect old outputs."""
     weights = first.copy()
     if first.ndim == 1:
         weights[: len(trained)] = trained

@@ -14,7 +14,7 @@ from tfamt.network.weights import Arrays, load_weights, named_weights, transcrib
 
 
 def assign_weights(model: keras.Model, arrays: Arrays, path: str | os.PathLike[str]) -> None:
-    """Puts loaded weights into a joint model.
+    """Assign loaded weights to a joint model.
 
     Raises:
       InputError: names or shapes differ: the weights are of another config.
@@ -37,7 +37,7 @@ def assign_weights(model: keras.Model, arrays: Arrays, path: str | os.PathLike[s
 
 
 def load_model(path: str | os.PathLike[str]) -> tuple[Config, keras.Model]:
-    """The joint model with the weights of a file, and its config."""
+    """Return the joint model with the weights of a file, and its config."""
     config, arrays = load_weights(path)
     # TensorFlow takes seconds to load: not before the file is known to be right.
 
@@ -49,7 +49,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Config, keras.Model]:
 def load_transcriber(
     path: str | os.PathLike[str], precision: str = "float32"
 ) -> tuple[Config, keras.Model]:
-    """Only what transcription needs: U-net 1 with its heads, spectrogram -> {head: roll}.
+    """Return the part that transcription needs: U-net 1 with its heads, spectrogram -> {head: roll}.
 
     Args:
       path: the weights file.
@@ -62,7 +62,7 @@ def load_transcriber(
 def build_trained_transcriber(
     config: Config, arrays: Arrays, path: str | os.PathLike[str], precision: str = "float32"
 ) -> keras.Model:
-    """The same from weights that have been read; `path` is where, for messages."""
+    """Build `load_transcriber`'s model from loaded weights; `path` is their file, for messages."""
     # TensorFlow takes seconds to load: not before the file is known to be right.
 
     with layers_in(inference_precision(precision)):

@@ -1,4 +1,4 @@
-"""The U-net that both halves of the system are made of (Cheuk et al., ICPR 2020, figure 1)."""
+"""Build the U-net that both halves of the system consist of (Cheuk et al., ICPR 2020, figure 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights in one file, with their config: a .npz archive of plain arrays, read without pickle.
+"""Read and write weights with their config: a .npz archive of plain arrays, read without pickle.
 
 Names are "<submodel>/<layer>/<weight>", so a file can be looked into with numpy alone. "config" holds the JSON of
 the `tfamt.config.Config` that the weights belong to.
@@ -34,7 +34,7 @@ def shipped_weights(name: str = SHIPPED) -> str:
 
 
 def weights_path(run: str | None, weights: str | None) -> str:
-    """The weights file that a command means by its flags --run and --weights.
+    """Return the weights file that the flags --run and --weights name.
 
     Raises:
       InputError: both or none of them are given.
@@ -47,7 +47,7 @@ def weights_path(run: str | None, weights: str | None) -> str:
 
 
 def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
-    """Every weight of the joint model under the name that it has in a file."""
+    """Return every weight of the joint model under its name in a file."""
     return {
         f"{submodel.name}/{weight.path}": weight
         for submodel in model.layers
@@ -62,7 +62,7 @@ def save_weights(
     *,
     half: bool = False,
 ) -> None:
-    """Writes `weights` (names as `named_weights` gives them) with their config; whole or not at all.
+    """Write `weights` (names as in `named_weights`) with their config; whole or not at all.
 
     Args:
       path: the file.
@@ -79,7 +79,7 @@ def save_weights(
 
 
 def load_weights(path: str | os.PathLike[str]) -> tuple[Config, Arrays]:
-    """Reads what `save_weights` wrote.
+    """Read what `save_weights` wrote.
 
     Raises:
       InputError: the file is missing, is no weights file of tfamt, or was cut short.
@@ -109,7 +109,7 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[Config, Arrays]:
 def average_weights(
     path: str | os.PathLike[str], other: str | os.PathLike[str], share: float
 ) -> tuple[Config, Arrays]:
-    """The mean of two weights files of one network, `share` of it from the second; the config of the first.
+    """Return the mean of two weights files of one network, `share` of it from the second; the config of the first.
 
     It is often better than either where one was trained from the other ("Model soups", Wortsman et al., ICML 2022).
 
@@ -123,10 +123,10 @@ def average_weights(
 
 
 def _network(config: Config, arrays: Arrays) -> object:
-    """What weights files of one network have in common."""
+    """Return what weights files of one network have in common."""
     return config.model, config.spectrogram, {name: a.shape for name, a in arrays.items()}
 
 
 def transcriber_only(arrays: Arrays) -> Arrays:
-    """What of the weights of a joint model does not belong to U-net 2."""
+    """Return the weights of a joint model without those of U-net 2."""
     return {name: array for name, array in arrays.items() if not name.startswith("reconstructor/")}

@@ -1,4 +1,4 @@
-"""Notes, and the files that hold them."""
+"""Represent notes, and read and write files of them."""
 
 import lazy_loader
 

@@ -1,6 +1,6 @@
-"""Label files of the data sets, and our own, to notes.
+"""Read the label files of the data sets, and our own, as notes.
 
-Formats, told apart by suffix and header:
+Formats, distinguished by suffix and header:
 
 - `.mid`, `.midi`: standard MIDI (`tfamt.notes.midi`).
 - `.txt`: MAPS: columns OnsetTime, OffsetTime, MidiPitch parted by tabs, times in seconds, offsets already extended
@@ -9,7 +9,7 @@ Formats, told apart by suffix and header:
 - `.csv` with start_time, end_time, ..., note, ...: MusicNet, times in samples at 44,100 Hz, no velocity (Thickstun,
   Harchaoui and Kakade, "Learning Features of Music from Scratch", 2017).
 
-Notes come as labelled: notes of one pitch that overlap stay so, except in MIDI, which cannot tell them apart.
+Notes come as labelled: notes of one pitch that overlap stay so, except in MIDI, which cannot distinguish them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NumberedFields = Iterator[tuple[int, list[str]]]
 
 
 def read_labels(path: str | os.PathLike[str]) -> Notes:
-    """Reads a label file of any of the formats above.
+    """Read a label file of any of the formats above.
 
     Raises:
       InputError: the file is missing or broken, with its name and line.
@@ -46,11 +46,11 @@ def read_labels(path: str | os.PathLike[str]) -> Notes:
 
 
 def parse_labels(content: bytes, name: str | os.PathLike[str]) -> Notes:
-    """Labels from bytes, for files inside archives.
+    """Read labels from bytes, for files inside archives.
 
     Args:
       content: the bytes of the file.
-      name: its name, whose suffix tells the format and which messages quote.
+      name: its name, whose suffix gives the format, for messages too.
 
     Raises:
       InputError: as `read_labels`.
@@ -69,7 +69,7 @@ def parse_labels(content: bytes, name: str | os.PathLike[str]) -> Notes:
 
 
 def labels_have_velocity(path: str | os.PathLike[str]) -> bool:
-    """Whether a label file says how loud its notes are: MIDI, and csv with a column velocity.
+    """Return whether a label file states velocities: MIDI, and csv with a column velocity.
 
     Raises:
       InputError: the file cannot be read.
@@ -113,7 +113,7 @@ def _csv_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
 
 
 def _csv_fields(lines: list[str], name: str | os.PathLike[str]) -> NumberedFields:
-    """Number and fields of every line that is not blank."""
+    """Yield number and fields of every line that is not blank."""
     reader = csv.reader(lines)
     try:
         for fields in reader:

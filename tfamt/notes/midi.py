@@ -24,9 +24,11 @@ BEATS_PER_SECOND = 2
 RESOLUTIONS = (500, 300, 200, 100, 50)
 """Ticks per quarter note, finest first.
 
-500 makes a tick of exactly 1 ms and times right to 0.5 ms. pretty_midi, and so every program that reads with it, refuses
+500 makes a tick of exactly 1 ms and times right to 0.5 ms. pretty_midi, and so every program that reads with it,
+refuses
 a file of more than 10^7 ticks (2 h 46 min of them), so longer transcriptions take the next resolution: 0.83 ms up to
-4.6 h, 1.25 ms up to 6.9 h. For these numbers pretty_midi also stores the tempo exactly; for some others, 49 and 107 among
+4.6 h, 1.25 ms up to 6.9 h. For these numbers pretty_midi also stores the tempo exactly; for some others, 49 and 107
+among
 them, it is truncated to 499,999 us per beat, a drift of 7 ms an hour.
 """
 MAX_TICKS = 10_000_000
@@ -136,7 +138,8 @@ def write_midi(
     """Write notes as one track, without pedal: each note-off stands where the sound ends.
 
     Times keep to 1 ms for recordings of up to 4.6 hours (`RESOLUTIONS`). MIDI cannot say which of two sounding notes of
-    one pitch a note-off means, so a note ends where its pitch is struck again, and of several that begin in one tick the
+    one pitch a note-off means, so a note ends where its pitch is struck again, and of several that begin in one tick
+    the
     loudest and longest is written. Every note lasts a tick at least.
 
     Args:

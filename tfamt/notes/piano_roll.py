@@ -1,4 +1,4 @@
-"""Notes to piano rolls: the labels of training, in numpy and in TensorFlow ops.
+"""Turn notes into piano rolls, the labels of training.
 
 All rolls are float32 [frames, 88], pitch 21 (A0) first, frame t at time t * hop / sample_rate after the window's
 start:
@@ -35,7 +35,7 @@ Rolls = dict[str, NDArray[np.float32]]
 
 
 def notes_to_rolls(notes: Notes, num_frames: int, grid: FrameGrid, start_sample: int = 0) -> Rolls:
-    """Rolls of a window in numpy.
+    """Make the rolls of a window.
 
     Args:
       notes: notes of the whole recording; pitches that a piano does not have are left out.

@@ -1,4 +1,4 @@
-"""Notes as sound, to hear what was transcribed.
+"""Synthesise notes, to listen to a transcription.
 
 A plain additive tone with the features by which a struck string is known: partials stretched by stiffness, weaker
 where the hammer strikes their node, dying sooner the higher they are, and a damper at the end of the note. It needs
@@ -37,7 +37,7 @@ def write_wav(
     duration: float | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Writes the notes as 16-bit mono wav at 22,050 Hz, in memory that does not grow with their number of hours.
+    """Write the notes as 16-bit mono wav at 22,050 Hz, in memory that does not grow with their number of hours.
 
     Args:
       notes: what to play.
@@ -61,7 +61,7 @@ def write_wav(
 def synthesise(
     notes: Notes, *, duration: float | None = None, block_seconds: float = BLOCK_SECONDS
 ) -> Iterator[NDArray[np.float32]]:
-    """Plays notes block by block.
+    """Synthesise notes block by block.
 
     Args:
       notes: what to play.
@@ -92,7 +92,7 @@ def synthesise(
 
 
 def _damper(samples_after_release: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Gain 1 until the release, then 60 dB less every RELEASE_SECONDS."""
+    """Return gain 1 until the release, then 60 dB less every RELEASE_SECONDS."""
     seconds = np.maximum(samples_after_release, 0).astype(np.float32) / SAMPLE_RATE
     decay: NDArray[np.float32] = np.exp(-np.log(1e3) / RELEASE_SECONDS * seconds).astype(np.float32)
     return decay
@@ -100,7 +100,7 @@ def _damper(samples_after_release: NDArray[np.int64]) -> NDArray[np.float32]:
 
 @functools.cache
 def _tone(pitch: int) -> NDArray[np.float32]:
-    """A string struck once and left to ring, float32 [samples], peak 1; at most 128 of these are kept.
+    """Return the sound of a string struck once, float32 [samples], peak 1; at most 128 are cached.
 
     Partial k of a stiff string has the frequency k f sqrt(1 + B k^2) (Fletcher, Blackham and Stratton, "Quality of
     Piano Tones", 1962).
@@ -128,7 +128,7 @@ def _tone(pitch: int) -> NDArray[np.float32]:
 
 
 def _partial(frequency: float, rate: float, samples: int) -> NDArray[np.float64]:
-    """exp(-rate t) sin(2 pi frequency t).
+    """Return exp(-rate t) sin(2 pi frequency t).
 
     The imaginary part of a power: as the products of its coarse steps and its fine ones it takes some 2 sqrt(samples)
     exponentials, not `samples`.

@@ -1,4 +1,4 @@
-"""The note table: what a transcription is made of.
+"""Hold notes in a table: the result of a transcription.
 
 Glossary: a *note* is one key stroke: *onset* and *offset* in seconds from the start of the recording,
 *pitch* as a MIDI note number (60 = middle C), *velocity* 1..127. An *interval* is a pair (onset, offset).
@@ -25,7 +25,7 @@ Row = tuple[float, float, int, int]
 
 
 def midi_to_hz(pitch: ArrayLike) -> NDArray[np.float64]:
-    """Fundamental frequencies of MIDI note numbers, A4 = 69 at 440 Hz."""
+    """Return the fundamental frequencies of MIDI note numbers, A4 = 69 at 440 Hz."""
     hz: NDArray[np.float64] = 440.0 * 2.0 ** ((np.asarray(pitch) - 69) / 12.0)
     return hz
 
@@ -76,12 +76,12 @@ class Notes:
 
     @classmethod
     def empty(cls) -> Notes:
-        """A table without notes."""
+        """Return a table without notes."""
         return cls([], [], [], [])
 
     @classmethod
     def from_rows(cls, rows: Iterable[Row]) -> Notes:
-        """Builds a table from (onset, offset, pitch, velocity) rows in any order."""
+        """Build a table from (onset, offset, pitch, velocity) rows in any order."""
         columns = list(zip(*rows, strict=True))
         return cls(*columns) if columns else cls.empty()
 
@@ -107,15 +107,15 @@ class Notes:
 
     @property
     def end(self) -> float:
-        """The last offset in seconds, 0 without notes."""
+        """Return the last offset in seconds, 0 without notes."""
         return float(self.offset.max()) if len(self) else 0.0
 
     def select(self, mask: NDArray[np.bool_]) -> Notes:
-        """The notes where `mask`, bool [n], is true."""
+        """Return the notes where `mask`, bool [n], is true."""
         return Notes(self.onset[mask], self.offset[mask], self.pitch[mask], self.velocity[mask])
 
     def shift(self, seconds: float) -> Notes:
-        """All notes moved in time; what would start before 0 starts at 0."""
+        """Move all notes in time; onsets before 0 become 0."""
         return Notes(
             np.maximum(self.onset + seconds, 0.0),
             np.maximum(self.offset + seconds, 0.0),
@@ -125,12 +125,12 @@ class Notes:
 
 
 def in_piano_range(notes: Notes) -> NDArray[np.bool_]:
-    """Which notes a piano has (pitch 21..108), bool [n]."""
+    """Return which notes a piano has (pitch 21..108), bool [n]."""
     return (notes.pitch >= LOWEST_PITCH) & (notes.pitch <= HIGHEST_PITCH)
 
 
 def extend_by_sustain(notes: Notes, pedal: ArrayLike, end: float | None = None) -> Notes:
-    """Lets the sustain pedal hold notes: until it is released or the same pitch is struck again.
+    """Extend notes by the sustain pedal: until it is released or the same pitch is struck again.
 
     Args:
       notes: notes as the keys were held.
@@ -150,7 +150,7 @@ def extend_by_sustain(notes: Notes, pedal: ArrayLike, end: float | None = None) 
 def releases_by_sustain(
     notes: Notes, pedal: ArrayLike, end: float | None = None
 ) -> NDArray[np.float64]:
-    """When key and pedal have both let go of each note, whatever becomes of its key meanwhile: float64 [n], seconds.
+    """Return when key and pedal have both released each note, ignoring later strokes: float64 [n], seconds.
 
     Arguments are those of `extend_by_sustain`.
     """
@@ -166,7 +166,7 @@ def releases_by_sustain(
 
 
 def _pedal_intervals(events: NDArray[np.float64], end: float) -> NDArray[np.float64]:
-    """Intervals [k, 2] in seconds during which the pedal is down."""
+    """Return the intervals [k, 2] in seconds during which the pedal is down."""
     down: float | None = None
     intervals: list[tuple[float, float]] = []
     for time, value in events:
@@ -181,7 +181,7 @@ def _pedal_intervals(events: NDArray[np.float64], end: float) -> NDArray[np.floa
 
 
 def _next_onset_of_same_pitch(notes: Notes) -> NDArray[np.float64]:
-    """For each note the later onset of the same pitch that comes first, or infinity: float64 [n]."""
+    """Return for each note the next onset of the same pitch, or infinity: float64 [n]."""
     following = np.full(len(notes), np.inf)
     for pitch in np.unique(notes.pitch):
         where = np.flatnonzero(notes.pitch == pitch)

@@ -1,4 +1,4 @@
-"""Notes as CSV and JSON."""
+"""Write notes as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Provenance:
 
 
 def write_csv(notes: Notes, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Writes a header and one line per note: onset, offset in seconds (to 1 us), pitch, velocity.
+    """Write a header and one line per note: onset, offset in seconds (to 1 us), pitch, velocity.
 
     `tfamt.notes.label_files.read_labels` reads it back.
 
@@ -52,7 +52,7 @@ def write_json(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Writes one object: the fields of `Provenance`, and "notes", a list of objects in order of onset.
+    """Write one object: the fields of `Provenance`, and "notes", a list of objects in order of onset.
 
     Raises:
       InputError: the file exists or cannot be written.

@@ -1,4 +1,4 @@
-"""Figures: everything that uses matplotlib."""
+"""Draw figures: everything that uses matplotlib."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The differences between two systems as a picture: every piece, with the mean and its interval."""
+"""Draw the differences between two systems: every piece, with the mean and its interval."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write_differences_png(
     title: str = "",
     overwrite: bool = False,
 ) -> None:
-    """Draws a column for each figure, a bar for each piece, the largest gain on top.
+    """Draw a column for each figure, a bar for each piece, the largest gain on top.
 
     Raises:
       InputError: the file exists or cannot be written.

@@ -1,4 +1,4 @@
-"""What the TensorBoard logs of runs say, as JSON and as a picture."""
+"""Read learning curves from TensorBoard logs, and draw them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Curve:
 
 
 def read_curves(run_dir: str | os.PathLike[str]) -> dict[str, Curve]:
-    """All scalars of a run by tag, such as "train/loss"; of steps that were written twice the later writing."""
+    """Read all scalars of a run by tag, such as "train/loss"; of steps written twice, the later value."""
     points: dict[str, dict[int, tuple[float, float]]] = {}
     for path in sorted(
         Path(run_dir, "logs").glob("events.*"), key=lambda path: path.stat().st_mtime
@@ -66,13 +66,13 @@ def read_curves(run_dir: str | os.PathLike[str]) -> dict[str, Curve]:
 
 
 def write_curves(curves: Mapping[str, Curve], path: Path) -> None:
-    """Writes curves as JSON, by tag."""
+    """Write curves as JSON, by tag."""
     content = {tag: dataclasses.asdict(curve) for tag, curve in sorted(curves.items())}
     atomic_write(path, json.dumps(content) + "\n")
 
 
 def load_curves(path: Path) -> dict[str, Curve]:
-    """What `write_curves` wrote."""
+    """Read the file of `write_curves`."""
     return {tag: Curve(**item) for tag, item in json.loads(path.read_text("utf-8")).items()}
 
 
@@ -83,7 +83,7 @@ def write_curves_png(
     tags: Mapping[str, str],
     overwrite: bool = False,
 ) -> None:
-    """Draws scalars over steps.
+    """Draw scalars over steps.
 
     Args:
       runs: curves of each run, by the name of its arm; an arm has a colour.

@@ -1,4 +1,4 @@
-"""What a picture of a recording needs of its frames, in memory that does not grow with its length."""
+"""Collect the columns of a picture of a recording, in memory that does not grow with its length."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ MAX_COLUMNS = 8192
 
 
 class Overview:
-    """Takes frames in stretches and keeps `MAX_COLUMNS` columns at most: each the maximum of 1, 2, 4, ... frames.
+    """Collects frames in pieces and keeps `MAX_COLUMNS` columns at most: each the maximum of 1, 2, 4, ... frames.
 
-    A short event stays as bright as it is. The stretches' lengths change nothing.
+    A short event keeps its brightness. The lengths of the pieces change nothing.
 
     Attributes:
       frames_per_column: how many frames went into each column; fewer into the last.
@@ -35,7 +35,7 @@ class Overview:
         return self._whole(1)
 
     def add(self, spectrogram: Array, pianoroll: Array) -> None:
-        """Takes the frames that follow, [frames, bins] and [frames, 88], values from 0 on."""
+        """Add the frames that follow, [frames, bins] and [frames, 88], values from 0 on."""
         rolls = (spectrogram, pianoroll)
         if not self._columns:
             self._columns = [np.zeros((MAX_COLUMNS, roll.shape[1]), np.float32) for roll in rolls]

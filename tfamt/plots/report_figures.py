@@ -1,4 +1,4 @@
-"""Pictures of evaluations: figures by piece, and one piece as a piano roll of hits, misses and extras."""
+"""Draw evaluations: figures by piece, and one piece as a piano roll of hits, misses and extras."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _METRICS = {
 def write_metrics_png(
     evaluation: Evaluation, path: str | os.PathLike[str], *, overwrite: bool = False
 ) -> None:
-    """Draws the F1 of every piece, by group and within it from best to worst, with the means as lines.
+    """Draw the F1 of every piece, by group and within it from best to worst, with the means as lines.
 
     Raises:
       InputError: the file exists or cannot be written.
@@ -57,15 +57,15 @@ def write_metrics_png(
 
 
 def overlay(reference: Notes, estimate: Notes, start: float, seconds: float) -> NDArray[np.float64]:
-    """A stretch of a piece as colours, [frames, 128, 3] with values 0..1: `HIT`, `MISSED`, `EXTRA` and `SILENT`."""
+    """Return an excerpt as colours `HIT`, `MISSED`, `EXTRA` and `SILENT`: [frames, 128, 3], 0..1."""
     first, end = (round(FRAME_GRID.frames_per_second * time) for time in (start, start + seconds))
-    played, heard = (frame_roll(notes, FRAME_GRID, end)[first:] for notes in (reference, estimate))
+    played, found = (frame_roll(notes, FRAME_GRID, end)[first:] for notes in (reference, estimate))
     colours = np.empty((*played.shape, 3))
     for mask, colour in (
-        (played & heard, HIT),
-        (played & ~heard, MISSED),
-        (~played & heard, EXTRA),
-        (~played & ~heard, SILENT),
+        (played & found, HIT),
+        (played & ~found, MISSED),
+        (~played & found, EXTRA),
+        (~played & ~found, SILENT),
     ):
         colours[mask] = colour
     return colours
@@ -81,7 +81,7 @@ def write_overlay_png(
     title: str = "",
     overwrite: bool = False,
 ) -> None:
-    """Draws frames that both have, that only the reference has and that only the estimate has in three colours.
+    """Draw in three colours the frames of both, of the reference only and of the estimate only.
 
     Strokes mark onsets, of the reference below a key's middle, of the estimate above it.
 

@@ -1,4 +1,4 @@
-"""A picture of a transcription: the spectrogram, and below it what the network saw and what was made of it."""
+"""Draw a transcription: the spectrogram, and below it probabilities and notes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def write_png(
     title: str = "",
     overwrite: bool = False,
 ) -> None:
-    """Draws the spectrogram, and the piano roll's probabilities in grey with the notes over them in colour.
+    """Draw the spectrogram, and the piano roll's probabilities in grey with the notes over them in colour.
 
     Args:
       notes: what was made of the piano roll.
@@ -136,7 +136,7 @@ def _show(
     colours: str,
     brightest: float | None,
 ) -> None:
-    """Draws [columns, rows] from left to right, row 0 at height `lowest`; timing: frames per second, and per column."""
+    """Draw [columns, rows] from left to right, row 0 at height `lowest`; timing: frames per second, and per column."""
     frames_per_second, frames_per_column = timing
     pooled, step = pool(roll, columns)
     left = -0.5 / frames_per_second
@@ -154,7 +154,7 @@ def _show(
 
 
 def pool(roll: FloatArray, columns: int) -> tuple[FloatArray, int]:
-    """Shortens [frames, rows] to `columns` at most by the maximum of neighbours: a short note stays as dark as it is.
+    """Shorten [frames, rows] to `columns` at most by the maximum of neighbours: a short note stays as dark as it is.
 
     Returns:
       The shorter array, and how many frames went into each of its columns (fewer into the last).
@@ -192,7 +192,7 @@ def _draw_notes(axes: Axes, notes: Notes, onset_width: float) -> None:
 
 
 def _key_range(notes: Notes, pianoroll: FloatArray) -> tuple[float, float]:
-    """The keys that matter and a few around them."""
+    """Return the keys that matter and a few around them."""
     likely = LOWEST_PITCH + np.flatnonzero((pianoroll >= LIKELY).any(axis=0))
     keys = np.concatenate([likely, notes.pitch])
     if not len(keys):
@@ -205,12 +205,12 @@ def _key_range(notes: Notes, pianoroll: FloatArray) -> tuple[float, float]:
 
 
 def _ticks(seconds: float) -> NDArray[np.float64]:
-    """Times to label, twelve at most, at steps that a clock has."""
+    """Return times to label, twelve at most, at steps of clock times."""
     step = next((s for s in CLOCK_STEPS if seconds / s <= 12), 3600.0)
     return np.arange(0.0, seconds, step)
 
 
 def _clock(seconds: float) -> str:
-    """Minutes and seconds, with tenths where there are any: 1:05, 0:02.5."""
+    """Return minutes and seconds, with tenths where there are any: 1:05, 0:02.5."""
     minutes, tenths = divmod(round(seconds * 10), 600)
     return f"{minutes}:{tenths // 10:02d}" + (f".{tenths % 10}" if tenths % 10 else "")

@@ -1,4 +1,4 @@
-"""Models that run on a server."""
+"""Run models on a server."""
 
 import lazy_loader
 

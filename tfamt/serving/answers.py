@@ -30,7 +30,7 @@ class Channel(Protocol):
     def predict(
         self, signature: str, inputs: Mapping[str, Any], answers: Mapping[str, Answer]
     ) -> dict[str, Any]:
-        """Calls a signature: float32 arrays and lists of strings in, those that `answers` names out.
+        """Call a signature: float32 arrays and lists of strings in, the outputs named by `answers` out.
 
         Raises:
           TemporaryError: the server cannot be reached or is overloaded.
@@ -39,7 +39,7 @@ class Channel(Protocol):
 
 
 def checked_array(values: Any, name: str, answer: Answer) -> Array:
-    """Nested lists, or an array, as finite float32 of the shape that is expected.
+    """Return nested lists, or an array, as finite float32 of the expected shape.
 
     Raises:
       InputError: it is something else.
@@ -57,7 +57,7 @@ def checked_array(values: Any, name: str, answer: Answer) -> Array:
 
 
 def unusable(what: str) -> InputError:
-    """The error for answers that cannot be used."""
+    """Return the error for answers that cannot be used."""
     return InputError(
         f"the server's answer cannot be used: {brief(what)}",
         fix="Serve a model that bin/export wrote.",
@@ -65,7 +65,7 @@ def unusable(what: str) -> InputError:
 
 
 def brief(text: object, length: int = 200) -> str:
-    """What another machine says, safe to be shown in one line."""
+    """Return the text of another machine, safe to print in one line."""
     shown = " ".join(
         "".join(c if c.isprintable() else " " for c in str(text)[: 4 * length]).split()
     )

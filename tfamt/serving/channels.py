@@ -1,4 +1,4 @@
-"""The two protocols of TensorFlow Serving, gRPC and REST, and what of their answers can be trusted.
+"""Speak the two protocols of TensorFlow Serving, gRPC and REST, with bounds on every answer.
 
 Shapes are compared with those expected before anything of that size is made; sizes of messages are bounded.
 """
@@ -63,7 +63,7 @@ class GrpcChannel:
     def predict(
         self, signature: str, inputs: Mapping[str, Any], answers: Mapping[str, Answer]
     ) -> dict[str, Any]:
-        """See `tfamt.serving.answers.Channel`."""
+        """Call a signature; see `tfamt.serving.answers.Channel`."""
         import grpc
         from tensorflow_serving.apis import predict_pb2
 
@@ -76,17 +76,17 @@ class GrpcChannel:
         try:
             response = self._stub.Predict(request, timeout=self._timeout)
         except grpc.RpcError as error:
-            said = f"{error.code().name}: {error.details()}"
+            text = f"{error.code().name}: {error.details()}"
             if error.code() in self._temporary:
-                raise TemporaryError(said) from error
-            raise InputError(f"the server refuses ({brief(said)})") from error
+                raise TemporaryError(text) from error
+            raise InputError(f"the server refuses ({brief(text)})") from error
         return {
             name: parse_tensor(response.outputs, name, answer) for name, answer in answers.items()
         }
 
 
 def fill_tensor(tensor: Any, value: Any) -> None:
-    """Writes float32 arrays and lists of strings into a TensorProto."""
+    """Write float32 arrays and lists of strings into a TensorProto."""
     if isinstance(value, np.ndarray):
         tensor.dtype = types_pb2.DT_FLOAT
         shape: tuple[int, ...] = value.shape
@@ -100,7 +100,7 @@ def fill_tensor(tensor: Any, value: Any) -> None:
 
 
 def parse_tensor(outputs: Any, name: str, answer: Answer) -> Any:
-    """The tensor of that name of a PredictResponse, if it is what was expected; strings as a list.
+    """Return the tensor of that name of a PredictResponse, if it is as expected; strings as a list.
 
     Raises:
       InputError: it is something else.
@@ -124,7 +124,7 @@ def parse_tensor(outputs: Any, name: str, answer: Answer) -> Any:
 
 
 def _exactly(values: Any, name: str, answer: Answer) -> Any:
-    """A TensorProto's list of values; where it is too short its last stands for all that follow."""
+    """Return a TensorProto's list of values; the last value of a short list stands for all that follow."""
     size = math.prod(answer.shape)
     if len(values) == size:
         return values
@@ -151,7 +151,7 @@ class RestChannel:
     def predict(
         self, signature: str, inputs: Mapping[str, Any], answers: Mapping[str, Answer]
     ) -> dict[str, Any]:
-        """See `tfamt.serving.answers.Channel`."""
+        """Call a signature; see `tfamt.serving.answers.Channel`."""
         columns = {
             name: value.tolist() if isinstance(value, np.ndarray) else value
             for name, value in inputs.items()
@@ -162,12 +162,12 @@ class RestChannel:
         if status in TEMPORARY_STATUS:
             raise TemporaryError(f"status {status}")
         if status != 200:
-            said = brief(content[:1000].decode("utf-8", "replace"))
-            raise InputError(f"the server refuses (status {status}: {said})")
+            text = brief(content[:1000].decode("utf-8", "replace"))
+            raise InputError(f"the server refuses (status {status}: {text})")
         return parse_json(content, answers)
 
     def _post(self, body: bytes, limit: int) -> tuple[int, bytes]:
-        """Status and content of the answer; neither longer than `limit` nor later than the timeout."""
+        """Return status and content of the answer, within `limit` bytes and the timeout."""
         import requests
         import urllib3
 
@@ -204,14 +204,14 @@ class RestChannel:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost of nested errors says it in the fewest words."""
+    """Return the text of the innermost of nested errors."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return brief(error) or type(error).__name__
 
 
 def parse_json(content: bytes, answers: Mapping[str, Answer]) -> dict[str, Any]:
-    """The named outputs of a REST answer, if they are what was expected; strings as lists.
+    """Return the named outputs of a REST answer, if they are as expected; strings as lists.
 
     Raises:
       InputError: it is something else.

@@ -1,4 +1,4 @@
-"""Transcription by a model that TensorFlow Serving serves: windows go out, rolls come back, notes are made here.
+"""Transcribe with a model on TensorFlow Serving: windows go out, rolls come back, notes are decoded here.
 
 Addresses: grpc://HOST:PORT/MODEL, http://HOST:PORT/MODEL, https://HOST:PORT/MODEL. The model is one that bin/export
 wrote; its config is asked from the server, so the same windows are cut and the same notes decoded as where the model
@@ -49,7 +49,7 @@ class ServingClient:
         self._grid = self.config.spectrogram.grid
 
     def __call__(self, waveform: Array, loudness: Array) -> dict[str, Array]:
-        """Run the model on windows [batch, samples] of recordings of this loudness [batch]: {head: [batch, frames, 88]}."""
+        """Run the model on windows [batch, samples] of recordings of this loudness [batch]."""
         frames = self._grid.num_frames(waveform.shape[1])
         roll = Answer((len(waveform), frames, NUM_PITCHES))
         answers = dict.fromkeys(self.config.model.heads, roll)
@@ -86,7 +86,7 @@ class ServingClient:
     def _predict(
         self, signature: str, inputs: Mapping[str, Any], answers: Mapping[str, Answer]
     ) -> dict[str, Any]:
-        """`Channel.predict`, asked again if the server is away for a moment."""
+        """Call `Channel.predict`, again if the server is unavailable for a moment."""
         wait, attempts = FIRST_WAIT, 0
         while True:
             attempts += 1
@@ -111,7 +111,7 @@ class ServingClient:
 
 
 def connect(address: str, *, timeout: float = TIMEOUT, retries: int = RETRIES) -> ServingClient:
-    """The client for an address.
+    """Return the client for an address.
 
     Args:
       address: grpc://HOST:PORT/MODEL, http://... or https://...; the model is "piano" if none is named.
@@ -119,7 +119,7 @@ def connect(address: str, *, timeout: float = TIMEOUT, retries: int = RETRIES) -
       retries: how often a server that cannot be reached, or is overloaded, is asked again.
 
     Raises:
-      InputError: the address is none, nobody answers there, or something that is no model of tfamt.
+      InputError: the address is invalid, no server answers, or its model is not of tfamt.
     """
     try:
         parts = urlsplit(address)
@@ -138,7 +138,7 @@ def connect(address: str, *, timeout: float = TIMEOUT, retries: int = RETRIES) -
 def remote_transcriber(
     address: str, *, timeout: float = TIMEOUT, retries: int = RETRIES
 ) -> Transcriber:
-    """A transcriber like any other, whose network runs on a server; arguments and errors as of `connect`."""
+    """Return a transcriber whose network runs on a server; arguments and errors as of `connect`."""
     client = connect(address, timeout=timeout, retries=retries)
     return Transcriber(client.config, client)
 

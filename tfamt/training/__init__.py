@@ -1,4 +1,4 @@
-"""Training of a model: step, loss, checkpoints."""
+"""Train a model: step, loss, checkpoints."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""On which devices and machines a run trains."""
+"""Choose the devices and machines of a run."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Share:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this worker writes the run folder."""
+        """Return whether this worker writes the run folder."""
         return self.index == 0
 
 
 def choose_strategy(name: str = "auto", logical_cpus: int = 1) -> tf.distribute.Strategy:
-    """The strategy of a run. To be called before anything else is done with TensorFlow.
+    """Return the strategy of a run; must be called before TensorFlow does anything else.
 
     Args:
       name: "single" for one device; "mirrored" for all devices of this machine; "multiworker" for all machines that
@@ -80,7 +80,7 @@ def _multiworker() -> tf.distribute.Strategy:
 
 
 def share_of(strategy: tf.distribute.Strategy) -> Share:
-    """This worker's part of the batches."""
+    """Return this worker's part of the batches."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return Share()
@@ -91,7 +91,7 @@ def share_of(strategy: tf.distribute.Strategy) -> Share:
 
 
 def check_batch_size(training: TrainingConfig, strategy: tf.distribute.Strategy) -> None:
-    """Every replica gets as many windows at a time as any other, so that a step is the same on any number of them.
+    """Check that every replica gets equally many windows, so that a step is the same on any number of them.
 
     Raises:
       InputError: the batch cannot be divided like that.
@@ -108,7 +108,7 @@ def check_batch_size(training: TrainingConfig, strategy: tf.distribute.Strategy)
 def distribute(
     strategy: tf.distribute.Strategy, batch: dict[str, tf.Tensor]
 ) -> dict[str, tf.Tensor]:
-    """A worker's batch as one part for each of its replicas."""
+    """Return a worker's batch as one part for each of its replicas."""
     replicas = strategy.num_replicas_in_sync // share_of(strategy).count
     if replicas == strategy.num_replicas_in_sync == 1:
         return batch

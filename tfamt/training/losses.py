@@ -1,4 +1,4 @@
-"""The loss: every term by name, and their weighted sum."""
+"""Compute the loss: every term by name, and their weighted sum."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ def loss_terms(
     onsets: tf.Tensor | None = None,
     group: int = 1,
 ) -> Tensors:
-    """Each term of the loss, unweighted, as a mean over all windows, frames and bins or pitches: float32 [].
+    """Return each term of the loss, unweighted, as a mean over all windows, frames and bins or pitches: float32 [].
 
     The terms of Cheuk et al. (ICPR 2020): BCE(piano roll), MSE(reconstruction, input), BCE(second-pass piano roll);
     beside them BCE(onset), BCE(offset) and the squared error of velocity, which counts where a note begins, in
     proportion to the onset roll (Hawthorne et al., "Onsets and Frames", 2018). The latter in two parts:
-    "velocity_level" is of the mean error of a window, or of windows of one recording together, which can hardly be told
-    of an instrument that was never heard and which mir_eval's line forgives where all windows of a piece share it;
+    "velocity_level" is of the mean error of a window, or of windows of one recording together, which can
+    hardly be learnt for an unknown instrument and which mir_eval's regression removes where all windows of a piece
+    share it;
     "velocity" of the deviations from it.
 
     Args:
@@ -61,13 +62,13 @@ def loss_terms(
 
 
 def _together(roll: tf.Tensor, group: int) -> tf.Tensor:
-    """[batch, frames, 88] as [batch / group, the cells of all windows of a group]."""
+    """Reshape [batch, frames, 88] to [batch / group, the cells of all windows of a group]."""
     windows, frames, pitches = tf.unstack(tf.shape(roll))
     return tf.reshape(roll, [windows // group, group * frames * pitches])
 
 
 def term_names(config: ModelConfig) -> tuple[str, ...]:
-    """Names of the terms that a model's loss has."""
+    """Return the names of the terms of a model's loss."""
     names = config.heads
     if "velocity" in names:
         names += ("velocity_level",)
@@ -77,11 +78,11 @@ def term_names(config: ModelConfig) -> tuple[str, ...]:
 
 
 def total_loss(terms: Tensors, weights: LossConfig) -> tf.Tensor:
-    """The weighted sum of the terms that are there: float32 []."""
+    """Return the weighted sum of the terms: float32 []."""
     return tf.add_n([getattr(weights, name) * term for name, term in terms.items()])
 
 
 def binary_cross_entropy(target: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
-    """Elementwise -(y log p + (1 - y) log(1 - p)) in nats, with p kept within 1e-7 of 0 and 1."""
+    """Return -(y log p + (1 - y) log(1 - p)) elementwise, in nats, with p clipped to 1e-7 from 0 and 1."""
     probability = tf.clip_by_value(probability, _EPSILON, 1.0 - _EPSILON)
     return -(target * tf.math.log(probability) + (1.0 - target) * tf.math.log(1.0 - probability))

@@ -20,7 +20,7 @@ _PROBE = "import sys; from tfamt.network.precision import make_a_step; make_a_st
 
 
 def use_precision(name: str, config: Config) -> None:
-    """Lets all layers that are made from now on compute in this precision; variables stay float32.
+    """Make all layers built from now on compute in this precision; variables stay float32.
 
     A step of the config's network is tried first, in a process of its own: where the processor lacks what the libraries
     believe it has, TensorFlow does not raise an error but dies.
@@ -48,7 +48,7 @@ def use_precision(name: str, config: Config) -> None:
 
 
 def make_a_step(precision: str, config_json: str) -> None:
-    """What the probe does: one training step of a config's network, on a short window of noise.
+    """Make one training step of a config's network, on a short window of noise: the work of the probe.
 
     Raises:
       ValueError: the loss is no number.
@@ -64,7 +64,7 @@ def make_a_step(precision: str, config_json: str) -> None:
         raise ValueError("the loss is no number")
 
 
-def _cause(code: int, said: str) -> str:
+def _cause(code: int, output: str) -> str:
     if code < 0:
         return f"a step that was tried was ended by {signal.Signals(-code).name}"
-    return (said.strip().splitlines() or ["a step that was tried failed"])[-1]
+    return (output.strip().splitlines() or ["a step that was tried failed"])[-1]

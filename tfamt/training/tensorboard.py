@@ -1,4 +1,4 @@
-"""What a run shows in TensorBoard beside its scalars: text, hyper-parameters, pictures, sound."""
+"""Show a run in TensorBoard beside its scalars: text, hyper-parameters, pictures, sound."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 def write_config(writer: tf.summary.SummaryWriter, config: Config, run: str) -> None:
-    """The config as text, and each of its fields as a hyper-parameter of the trial `run`."""
+    """Write the config as text, and each of its fields as a hyper-parameter of the trial `run`."""
     with writer.as_default():
         # Indented by four: TensorBoard shows Markdown.
         text = "\n".join(f"    {line}" for line in config.to_json().splitlines())
@@ -40,7 +40,7 @@ def write_config(writer: tf.summary.SummaryWriter, config: Config, run: str) -> 
 
 
 def hyper_parameters(config: Config) -> dict[str, bool | int | float | str]:
-    """Every field of a config as "section/field"; lists as JSON, which the plugin takes as text."""
+    """Return every field of a config as "section/field"; lists as JSON, which the plugin takes as text."""
     flat: dict[str, bool | int | float | str] = {"name": config.name}
     for section, fields in dataclasses.asdict(config).items():
         if isinstance(fields, dict):
@@ -58,7 +58,7 @@ def write_excerpt(
     spectrogram: Array,
     label: Array,
 ) -> None:
-    """What a model makes of an excerpt: input, label, outputs and feature maps as pictures, notes as sound.
+    """Write the outputs for an excerpt: input, label, outputs and feature maps as pictures, notes as sound.
 
     Args:
       writer: of the event file.
@@ -82,7 +82,7 @@ def write_excerpt(
 
 
 def feature_maps(model: keras.Model, spectrogram: Array) -> dict[str, Array]:
-    """Output of each U-net for a spectrogram [frames, bins], its features side by side: [frames, features * bins]."""
+    """Return the output of each U-net for a spectrogram [frames, bins]: [frames, channels * bins]."""
     maps = {}
     given: Any = spectrogram[None]
     for number, name in enumerate(("transcriber", "reconstructor"), start=1):
@@ -100,7 +100,7 @@ def feature_maps(model: keras.Model, spectrogram: Array) -> dict[str, Array]:
 
 
 def picture(array: Array) -> NDArray[np.uint8]:
-    """[frames, rows] as a grey picture [rows, frames, 1], row 0 at the bottom.
+    """Return [frames, rows] as a grey picture [rows, frames, 1], row 0 at the bottom.
 
     0 or less is black; 1 is white, or the largest value if that is above 1: probabilities can be compared.
     """
@@ -110,14 +110,14 @@ def picture(array: Array) -> NDArray[np.uint8]:
 
 
 def sound(notes: Notes, seconds: float) -> Array:
-    """Notes played: float32 [1, samples, 1] at the sample rate of `tfamt.notes.sonify`."""
+    """Synthesise notes: float32 [1, samples, 1] at the sample rate of `tfamt.notes.sonify`."""
     return np.concatenate(list(synthesise(notes, duration=seconds)))[None, :, None]
 
 
 def profiled(
     batches: Iterable[T], next_step: int, steps: tuple[int, int], folder: str | os.PathLike[str]
 ) -> Iterator[T]:
-    """The same batches, with TensorFlow's profiler at work from the first to the last of two steps.
+    """Yield the same batches, with TensorFlow's profiler running from the first to the last of two steps.
 
     Args:
       batches: one for each step.

@@ -1,4 +1,4 @@
-"""From recordings to notes."""
+"""Transcribe recordings into notes."""
 
 import lazy_loader
 

@@ -41,7 +41,8 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
     Args:
       config: of the model.
       model: U-net 1 with its heads: spectrogram -> {head: roll}.
-      in_training: whether the backend follows later changes of the model's weights; otherwise it keeps the present ones,
+      in_training: whether the backend follows later changes of the model's weights; otherwise it keeps the present
+        ones,
         which is faster.
     """
     frontend = build_frontend(config.spectrogram)
@@ -62,7 +63,8 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
         spectrogram = frontend([waveform, loudness])
         return {"spectrogram": spectrogram, **network(spectrogram, training=False)}
 
-    # oneDNN lays out constant weights once, as its kernels need them. Without AVX-512 its convolutions take two to three
+    # oneDNN lays out constant weights once, as its kernels need them. Without AVX-512 its convolutions take two to
+    # three
     # times as long on variables, and so do all later ones of the same shape in the process.
     infer = run_model if in_training else freeze(run_model)
     if not in_training:

@@ -1,4 +1,4 @@
-"""Many recordings: which there are, and where their results go."""
+"""Find the recordings of a batch, and plan where their results go."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FoundRecording:
     place: Path
 
     def stem(self, output_dir: str | None) -> Path:
-        """Its results' path without endings: in the output folder, or beside the recording."""
+        """Return the path of its results without endings: in the output folder, or beside the recording."""
         return Path(output_dir, self.place) if output_dir else self.path.with_suffix("")
 
 
@@ -44,7 +44,7 @@ class TranscriptionJob:
 
 
 def find(names: Iterable[str]) -> tuple[list[FoundRecording], list[InputError]]:
-    """The recordings that names stand for: files, folders (all below them that look like audio), patterns (with **).
+    """Return the recordings of names: files, folders (all recordings below them), patterns (with **).
 
     Returns:
       Recordings in the order of the names, those of a folder or pattern sorted; and what was wrong with names that
@@ -84,7 +84,7 @@ def _find_one(name: str) -> Iterator[FoundRecording]:
 
 
 def read_list(path: str | os.PathLike[str]) -> list[str]:
-    """The names in a file that holds one in each line; empty lines do not count.
+    """Read the names in a file that holds one in each line; empty lines are skipped.
 
     Raises:
       InputError: it cannot be read, is no text, or holds no name.
@@ -109,14 +109,14 @@ def plan(
     replaceable: frozenset[str] = frozenset(),
     overwrite: bool = False,
 ) -> tuple[list[TranscriptionJob], list[InputError]]:
-    """Finds out where everything goes, and what cannot be done, before any work is done.
+    """Plan the output files, and find what cannot be done, before any work is done.
 
     Args:
       recordings: what is to be transcribed.
       endings: of the results' names, by kind.
       output_dir: where results go; None: beside each recording.
       done: recordings that need not be transcribed.
-      replaceable: files (absolute paths) that may be replaced, whatever `overwrite` says.
+      replaceable: files (absolute paths) that may be replaced, even without `overwrite`.
       overwrite: whether existing files may be replaced.
     """
     stems = [found.stem(output_dir) for found in recordings]
@@ -145,5 +145,5 @@ def plan(
 
 
 def output_paths(stem: Path, endings: Mapping[str, str]) -> dict[str, Path]:
-    """The results' files by kind."""
+    """Return the output files by kind."""
     return {kind: stem.with_name(stem.name + ending) for kind, ending in endings.items()}

@@ -1,4 +1,4 @@
-"""What a batch has done so far, in a file that survives any interruption.
+"""Record the progress of a batch in a file that survives any interruption.
 
 One JSON object a line, only ever appended: "started" before the results of a recording are put in their places, "done"
 after that, "failed" with the reason. The last line of a recording counts; a line that was cut short does not.
@@ -48,7 +48,7 @@ class Journal:
             self._file.write(b"\n")
 
     def is_done(self, recording: Path, outputs: Iterable[Path]) -> bool:
-        """Whether all results are there, of this very recording (by size and time of change) and these settings."""
+        """Return whether all results exist, of this very recording (by size and time of change) and these settings."""
         entry = self._entries.get(_name(recording))
         return (
             entry is not None
@@ -59,26 +59,26 @@ class Journal:
         )
 
     def own(self) -> frozenset[str]:
-        """Absolute paths of all results that earlier runs with this manifest wrote, or were about to."""
+        """Return absolute paths of all results that earlier runs with this journal wrote, or were about to write."""
         return frozenset(path for entry in self._entries.values() for path in entry["results"])
 
     def started(self, recording: Path, outputs: Iterable[Path]) -> None:
-        """To be called before anything is put in its place."""
+        """Record that the results of a recording are about to be put in place."""
         self._write(recording, "started", results=[os.path.abspath(path) for path in outputs])
 
     def done(self, recording: Path, outputs: Iterable[Path], notes: int) -> None:
-        """All results of a recording are in their places."""
+        """Record that all results of a recording are in place."""
         results = [os.path.abspath(path) for path in outputs]
         self._write(recording, "done", results=results, notes=notes)
 
     def failed(self, recording: Path, problem: str) -> None:
-        """A recording could not be transcribed; another run will try it again."""
+        """Record that a recording could not be transcribed; another run tries again."""
         before = self._entries.get(_name(recording))
         results = before["results"] if before else []
         self._write(recording, "failed", results=results, problem=problem)
 
     def close(self) -> None:
-        """Lets others use it."""
+        """Release the journal for other processes."""
         self._file.close()
 
     def _write(self, recording: Path, state: str, **more: Any) -> None:
@@ -124,7 +124,7 @@ def _name(recording: Path) -> str:
 
 
 def _identity(recording: Path) -> list[int]:
-    """Size and time of change; nothing if the file is not there."""
+    """Return size and time of change; nothing if the file does not exist."""
     try:
         status = recording.stat()
     except OSError:
@@ -133,7 +133,7 @@ def _identity(recording: Path) -> list[int]:
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's content.
+    """Return the SHA-256 of a file's content.
 
     Raises:
       InputError: it cannot be read.

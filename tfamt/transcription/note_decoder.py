@@ -1,4 +1,4 @@
-"""Probabilities to notes, frame by frame, in memory that does not grow with the recording.
+"""Decode probabilities into notes, frame by frame, in memory that does not grow with the recording.
 
 Times: frame t stands for t * hop / sample_rate, its centre, and labels are rounded to the nearest frame
 (`tfamt.notes.piano_roll`); so neither decoder adds the half frame that flooring costs.
@@ -37,11 +37,11 @@ class _OpenNote:
     strength: float
     velocity: int
     sounding: bool = False
-    heard: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
+    evidence: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
 
 
 def decode(rolls: Rolls, config: DecodingConfig, grid: FrameGrid) -> Notes:
-    """Notes of whole rolls.
+    """Return the notes of whole rolls.
 
     Args:
       rolls: probabilities 0..1, [frames, 88] each: "pianoroll"; for the method "onsets" also "onset", for the likeliest
@@ -65,7 +65,8 @@ class NoteDecoder:
       key ends the note before it.
 
     In both a note ends where the piano roll falls below its threshold, and is given one frame later; or, with
-    `DecodingConfig.offsets` "expected_score", where it most likely does (`tfamt.transcription.offsets`), given when that is known.
+    `DecodingConfig.offsets` "expected_score", where it most likely does (`tfamt.transcription.offsets`), given when
+    that is known.
     """
 
     def __init__(self, config: DecodingConfig, grid: FrameGrid):
@@ -80,7 +81,7 @@ class NoteDecoder:
         # Frame `_first` is the frame before the first that is still to be looked at.
         self._first = -1
         self._rolls: dict[str, Roll] = {}
-        # What tells where notes end, of every key and frame of `_rolls`: chances to sound, and the offset roll.
+        # Evidence of note ends for every key and frame of `_rolls`: probability to sound, and the offset roll.
         self._ends = np.zeros((0, NUM_PITCHES, 2))
         self._open: dict[int, _OpenNote] = {}
         # Key, note, and the position where it ends, or for likeliest offsets the latest where it can.
@@ -88,11 +89,11 @@ class NoteDecoder:
 
     @property
     def lag_frames(self) -> int:
-        """How many frames behind the end of a note, as the threshold sees it, may be needed to tell it."""
+        """Return how many frames after the end of a note its decoding may need."""
         return TAIL_FRAMES + 1 if self._by_expected_score else GRACE_FRAMES
 
     def push(self, rolls: Rolls) -> list[Row]:
-        """Takes the frames that follow and returns (onset, offset, pitch, velocity) rows of notes that ended."""
+        """Take the frames that follow; return (onset, offset, pitch, velocity) rows of notes that ended."""
         names = (*self._needed, *(("velocity",) if "velocity" in rolls else ()))
         if not self._rolls:
             self._rolls = {name: np.zeros((1, NUM_PITCHES), np.float32) for name in names}
@@ -101,7 +102,7 @@ class NoteDecoder:
         return self._rows()
 
     def finish(self) -> list[Row]:
-        """The notes that are still open end with the recording."""
+        """Return the notes that are still open, which end with the recording."""
         if not self._rolls:
             return []
         silence = np.zeros((1, NUM_PITCHES), np.float32)
@@ -114,7 +115,7 @@ class NoteDecoder:
         return rows + self._rows()
 
     def _decode(self) -> None:
-        """Looks at every frame that has a neighbour on both sides, then forgets it."""
+        """Decode every frame that has a neighbour on both sides, then drop it from the buffer."""
         pianoroll = self._rolls["pianoroll"]
         looked_at = len(pianoroll) - 2
         if looked_at < 1:
@@ -141,7 +142,7 @@ class NoteDecoder:
         self._rolls = {name: roll[-2:] for name, roll in self._rolls.items()}
 
     def _strokes(self, opens: NDArray[np.bool_]) -> dict[int, list[_OpenNote]]:
-        """By key the notes that open in frames 1..n-2 of the buffer, `opens` [n - 2, 88], in the order of time."""
+        """Return by key the notes that open in frames 1..n-2 of the buffer (`opens` [n - 2, 88]), in order."""
         keys, frames = np.nonzero(opens.T)
         frames += 1
         onsets = self.config.method == "onsets"
@@ -153,8 +154,8 @@ class NoteDecoder:
             positions = np.maximum(positions + peak_offset(*around), 0.0)
         velocities = np.full(len(keys), DEFAULT_VELOCITY)
         if "velocity" in self._rolls:
-            heard = np.stack([self._rolls["velocity"][frames + step, keys] for step in reach])
-            mean = (heard * around).sum(axis=0) / around.sum(axis=0)
+            values = np.stack([self._rolls["velocity"][frames + step, keys] for step in reach])
+            mean = (values * around).sum(axis=0) / around.sum(axis=0)
             velocities = np.rint(127 * mean).clip(1, 127).astype(np.int64)
         strokes: dict[int, list[_OpenNote]] = {}
         columns = (keys, self._first + frames, positions, roll[frames, keys], velocities)
@@ -163,7 +164,7 @@ class NoteDecoder:
         return strokes
 
     def _decode_key(self, key: int, strokes: list[_OpenNote], sounding: NDArray[np.bool_]) -> None:
-        """One key's frames 1..n-2 of the buffer."""
+        """Decode one key's frames 1..n-2 of the buffer."""
         cursor, end = 1, len(sounding) - 1
         for note in strokes:
             index = note.frame - self._first
@@ -183,7 +184,7 @@ class NoteDecoder:
         return gap * 1000.0 < self.config.min_gap_ms
 
     def _close_if_ended(self, key: int, sounding: NDArray[np.bool_], begin: int, end: int) -> None:
-        """Ends the key's open note if the piano roll falls in the buffer's frames begin..end-1."""
+        """End the key's open note if the piano roll falls in the buffer's frames begin..end-1."""
         note = self._open.get(key)
         if note is None:
             return
@@ -213,11 +214,11 @@ class NoteDecoder:
         self._close(key, position)
 
     def _close_if_faded(self, key: int, note: _OpenNote, begin: int, end: int) -> None:
-        """Listens to the buffer's frames begin..end-1; ends the key's open note if no more of it is to be heard."""
+        """Collect the buffer's frames begin..end-1; end the key's open note once it has faded."""
         begin = max(begin, note.frame + 1 - self._first)
-        heard = np.concatenate([note.heard, self._ends[begin:end, key]])
-        length = frames_until_faded(heard[:, 0])
-        note.heard = heard[:length]
+        evidence = np.concatenate([note.evidence, self._ends[begin:end, key]])
+        length = frames_until_faded(evidence[:, 0])
+        note.evidence = evidence[:length]
         if length is not None:
             self._close(key, float("inf"))
 
@@ -225,7 +226,7 @@ class NoteDecoder:
         self._closed.append((key, self._open.pop(key), position))
 
     def _rows(self) -> list[Row]:
-        """Of the notes that were closed, in that order, and are forgotten here."""
+        """Return the rows of notes that were closed, in that order, and drop them."""
         closed, self._closed = self._closed, []
         if not closed:
             return []
@@ -233,8 +234,8 @@ class NoteDecoder:
         begin, end = np.array([note.position for note in notes]), np.array(given)
         if self._by_expected_score:
             first = np.array([note.frame + 1 for note in notes])
-            heard = [note.heard for note in notes]
-            ends = first + expected_score_offsets(heard, first - begin, self.grid.seconds(1.0))
+            evidence = [note.evidence for note in notes]
+            ends = first + expected_score_offsets(evidence, first - begin, self.grid.seconds(1.0))
             end = np.minimum(np.maximum(ends, begin + 1.0), end)
         onset, offset = self.grid.time_of(begin), self.grid.time_of(np.maximum(end, begin))
         kept = (offset - onset) * 1000.0 >= self.config.min_note_ms
@@ -245,9 +246,10 @@ class NoteDecoder:
 
 
 def peak_offset(before: Column, peak: Column, after: Column) -> Column:
-    """Where the tops of triangles lie, in frames from their highest samples: -0.5..0.5, of the arguments' shape.
+    """Return the tops of triangles, in frames from their highest samples: -0.5..0.5, of the arguments' shape.
 
-    Exact for the onset rolls of `tfamt.notes.piano_roll`, whatever their height (compare Kong et al., 2021, section III-E).
+    Exact for the onset rolls of `tfamt.notes.piano_roll`, whatever their height (compare Kong et al., 2021, section
+    III-E).
     """
     height = peak - np.minimum(before, after)
     flat = np.zeros_like(height)

@@ -1,1 +1,1 @@
-"""Files, paths, locks and log lines."""
+"""Handle files, paths, locks and log lines."""

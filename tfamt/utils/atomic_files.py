@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Write files whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfamt.errors import InputError
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; renames it to `path` if the block succeeds.
+    """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
 
     Whatever ends the block early (an exception, Ctrl-C) removes the temporary file, so a reader never
     sees a half-written one.
@@ -46,7 +46,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def atomic_write(path: str | os.PathLike[str], content: str | bytes) -> None:
-    """Writes `content` (text as UTF-8) to `path`, whole or not at all.
+    """Write `content` (text as UTF-8) to `path`, whole or not at all.
 
     Raises:
       InputError: the folder cannot be written or the disk is full.

@@ -1,4 +1,4 @@
-"""Files to be written: never over something that is there, never half."""
+"""Check output paths: no existing file is replaced unasked, none is left half written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfamt.utils.atomic_files import atomic_path
 
 
 def check_output_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Refuses a path that must not be written, before any work is done for it.
+    """Refuse a path that must not be written, before any work is done for it.
 
     Raises:
       InputError: the path is a folder, or it exists and `overwrite` is false.
@@ -29,7 +29,7 @@ def check_output_path(path: str | os.PathLike[str], *, overwrite: bool = False) 
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:
-    """Makes a folder, and those above it, if they are not there.
+    """Make a folder, and those above it, if they do not exist.
 
     Raises:
       InputError: it cannot be made.
@@ -42,7 +42,7 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """`tfamt.utils.atomic_files.atomic_path` behind `check_output_path`.
+    """Yield `tfamt.utils.atomic_files.atomic_path` after `check_output_path`.
 
     Raises:
       InputError: as these two.

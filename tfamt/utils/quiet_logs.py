@@ -1,4 +1,4 @@
-"""Messages of other packages."""
+"""Silence the messages of other packages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without messages below errors: some packages report every step as if it were news."""
+    """Hide messages below errors: some packages log every step."""
     before = logging.root.manager.disable
     # Not the level of a logger: TensorFlow sets that of absl's again while it saves.
     logging.disable(logging.WARNING)
@@ -23,9 +23,9 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def quiet_native() -> Iterator[None]:
-    """Without what native code writes to stderr, where TF_CPP_MIN_LOG_LEVEL wants no notes.
+    """Hide what native code writes to stderr, unless TF_CPP_MIN_LOG_LEVEL asks for notes.
 
-    XLA tells of its first compilation, Grappler of GPUs, whatever that level is. What fails is still raised.
+    XLA reports its first compilation, and Grappler GPUs, at any level. Errors are still raised.
     """
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") < "1":
         yield

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.input.pitch_shift import PitchShift, longest_source, ratio_of, resample, stretch_for
+from pipelines.input.pitch_shift import (
+    PitchShift,
+    longest_source,
+    ratio_of,
+    resample,
+    resampling_for,
+)
 from pipelines.input.training_windows import window_dataset
 from pipelines.input.window_plan import WindowSpec, training_plan
 from pipelines.preparation.index import StoredRecording, load_index
@@ -30,7 +36,7 @@ def _peak_hz(waveform: np.ndarray) -> float:
 @pytest.mark.parametrize("cents", [-1200.0, -230.0, -20.0, 0.0, 7.5, 20.0, 330.0, 1200.0])
 def test_a_sine_moves_by_the_cents_and_keeps_its_level(cents: float) -> None:
     samples = 32_000
-    stretch = stretch_for(ratio_of(0, cents), samples)
+    stretch = resampling_for(ratio_of(0, cents), samples)
     assert abs(1200 * np.log2(stretch.ratio) - cents) <= 2.0
     assert stretch.source <= longest_source(PitchShift(12, 0.0), samples)
     sine = np.sin(2 * np.pi * 440.0 * np.arange(stretch.source) / RATE).astype(np.float32)
@@ -42,7 +48,7 @@ def test_a_sine_moves_by_the_cents_and_keeps_its_level(cents: float) -> None:
 
 
 def test_nothing_folds_back_from_above_half_the_sample_rate() -> None:
-    stretch = stretch_for(ratio_of(3, 0.0), 32_000)
+    stretch = resampling_for(ratio_of(3, 0.0), 32_000)
     high = np.sin(2 * np.pi * 7500.0 * np.arange(stretch.source) / RATE).astype(np.float32)
     moved = resample(tf.constant(high), tf.constant(stretch.target)).numpy()
     window = moved[stretch.lead : stretch.lead + 32_000]
@@ -63,7 +69,7 @@ def _expected(spec: WindowSpec, num_frames: int) -> dict[str, np.ndarray]:
     """The shifted window by plain numpy: a Fourier series of the stretch, read where the window's samples lie."""
     audio, notes = _recording(spec.recording)
     samples = num_frames * GRID.hop
-    stretch = stretch_for(spec.ratio, samples)
+    stretch = resampling_for(spec.ratio, samples)
     begin = stretch.begin(spec.start)
     source = np.zeros(stretch.source)
     low, high = max(begin, 0), min(begin + stretch.source, len(audio))

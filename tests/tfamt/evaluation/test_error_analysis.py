@@ -43,7 +43,7 @@ def test_toy_piece_worked_by_hand() -> None:
         (9.6, 9.9, 30),  # extra
     )
     assert count_errors(reference, estimate) == counts(
-        hits=6, too_short=2, too_long=1, early=1, late=1, merged=1, broken=1, octave=1, missed=1,
+        hits=6, too_short=2, too_long=1, early=1, late=1, missed_restrike=1, false_restrike=1, octave=1, missed=1,
         extra=1,
     )  # fmt: skip
 
@@ -52,7 +52,7 @@ def test_edges_of_the_kinds() -> None:
     one = notes((1.0, 2.0, 60))
     assert count_errors(one, notes((1.2, 2.0, 60))) == counts(late=1)
     # 201 ms late is a stroke of its own; the reference note sounds then, so it counts as broken.
-    assert count_errors(one, notes((1.201, 2.0, 60))) == counts(missed=1, broken=1)
+    assert count_errors(one, notes((1.201, 2.0, 60))) == counts(missed=1, false_restrike=1)
     assert count_errors(one, notes((0.799, 0.9, 60))) == counts(missed=1, extra=1)
     assert count_errors(one, notes((1.0, 2.0, 48))) == counts(missed=1, octave=1)
     assert count_errors(one, notes((1.0, 2.0, 84))) == counts(missed=1, octave=1)
@@ -61,7 +61,7 @@ def test_edges_of_the_kinds() -> None:
     assert count_errors(one, notes((1.0, 2.21, 60))) == counts(hits=1, too_long=1)
     # Of two candidates the nearer is the displaced one.
     two = notes((1.06, 1.1, 60), (1.1, 1.2, 60))
-    assert count_errors(one, two) == counts(late=1, broken=1)
+    assert count_errors(one, two) == counts(late=1, false_restrike=1)
 
 
 def test_nothing_is_nothing() -> None:
@@ -82,14 +82,17 @@ def test_every_note_is_counted_once() -> None:
         reference, estimate = tables
         found = count_errors(reference, estimate)
         shared = found["hits"] + found["early"] + found["late"]
-        assert shared + found["merged"] + found["missed"] == len(reference)
-        assert shared + found["broken"] + found["octave"] + found["extra"] == len(estimate)
+        assert shared + found["missed_restrike"] + found["missed"] == len(reference)
+        assert shared + found["false_restrike"] + found["octave"] + found["extra"] == len(estimate)
         assert min(found.values()) >= 0
         turned = count_errors(estimate, reference)
         assert (turned["hits"], turned["early"] + turned["late"]) == (
             found["hits"], found["early"] + found["late"],
         )  # fmt: skip
-        assert (turned["merged"], turned["broken"]) == (found["broken"], found["merged"])
+        assert (turned["missed_restrike"], turned["false_restrike"]) == (
+            found["false_restrike"],
+            found["missed_restrike"],
+        )
 
 
 def test_counts_add_up() -> None:

@@ -204,7 +204,8 @@ def damaged_folders(folder: Path) -> None:
 @pytest.mark.fuzz
 def test_damaged_saved_models(tmp_path: Path, root: Path) -> None:
     folder = tmp_path / "small"
-    code = f"{MAKE_SMALL}\nfrom pathlib import Path\nfrom tests.tfamt.serving.test_hostile_servers import damaged_folders\n"
+    code = f"{MAKE_SMALL}\nfrom pathlib import Path\n"
+    code += "from tests.tfamt.serving.test_hostile_servers import damaged_folders\n"
     code += "damaged_folders(Path(sys.argv[1]))"
     # In a process of its own: TensorFlow may end the process where it finds what it holds for impossible.
     done = subprocess.run(

@@ -1,1 +1,1 @@
-"""Keras layers, one a file."""
+"""Hold Keras layers, one a file."""

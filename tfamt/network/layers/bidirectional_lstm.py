@@ -1,4 +1,4 @@
-"""Bidirectional LSTM."""
+"""Apply an LSTM in both directions of time."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class BidirectionalLSTM(keras.layers.Layer):
 def _recurrence(
     projected: tf.Tensor, *kernels: tf.Tensor, keep_cells: bool = False
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Hidden and cell states [frames, 2, batch, units] of both directions, from states of 0.
+    """Compute hidden and cell states [frames, 2, batch, units] of both directions, from states of 0.
 
     Args:
       projected: what the input adds to the gates, [frames, 2, batch, 4 * units].
@@ -123,7 +123,7 @@ def _recurrence(
 
 @tf.function(jit_compile=True, autograph=False)
 def _compiled_recurrence(projected: tf.Tensor, *kernels: tf.Tensor) -> tf.Tensor:
-    """Hidden states of `_recurrence`."""
+    """Compute the hidden states of `_recurrence`, compiled by XLA."""
     hidden, _ = _recurrence(projected, *kernels)
     return hidden
 
@@ -132,7 +132,7 @@ def _compiled_recurrence(projected: tf.Tensor, *kernels: tf.Tensor) -> tf.Tensor
 def _trainable_recurrence(
     projected: tf.Tensor, recurrent_kernel: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
-    """Hidden states of `_recurrence`, with backpropagation through time by hand."""
+    """Compute the hidden states of `_recurrence`, with a hand-written gradient through time."""
     hidden, cells = _recurrence(projected, recurrent_kernel, keep_cells=True)
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -149,7 +149,7 @@ def _trainable_recurrence(
 def _gradient_by_gates(
     gates: tf.Tensor, cells: tf.Tensor, upstream: tf.Tensor, recurrent_kernel: tf.Tensor
 ) -> tf.Tensor:
-    """The loss' gradient by the gates before their activation, [frames, 2, batch, 4 * units].
+    """Return the loss' gradient by the gates before their activation, [frames, 2, batch, 4 * units].
 
     Args:
       gates: before their activation, of all frames.
@@ -196,10 +196,10 @@ def _gradient_by_gates(
 
 
 def _one_frame_later(states: tf.Tensor) -> tf.Tensor:
-    """[frames, ...] as it was a frame before, 0 at first."""
+    """Shift [frames, ...] by one frame, with zeros first."""
     return tf.concat([tf.zeros_like(states[:1]), states[:-1]], axis=0)
 
 
 def _by_direction(x: tf.Tensor) -> tf.Tensor:
-    """[frames, 2, batch, n] -> [2, frames * batch, n]."""
+    """Reshape [frames, 2, batch, n] to [2, frames * batch, n]."""
     return tf.reshape(tf.transpose(x, [1, 0, 2, 3]), [2, -1, x.shape[-1]])

@@ -13,7 +13,8 @@ import tensorflow as tf
 class LoudnessScaling(keras.layers.Layer):
     """Map `range_db` decibels below `reference` to 0..1; louder bins lie above 1.
 
-    The same sound gives the same values in every window [batch, frames, bins], so waveforms must have been normalized to
+    The same sound gives the same values in every window [batch, frames, bins], so waveforms must have been normalized
+    to
     one loudness before (`tfamt.network.layers.loudness_normalization`).
 
     Args:

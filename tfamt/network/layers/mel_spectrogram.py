@@ -68,7 +68,7 @@ def pad_reflect(waveform: tf.Tensor, reach: int) -> tf.Tensor:
 
 
 def windowed_fourier_matrices(window: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return Hann window and discrete Fourier transform as one product: cosines and sines, float32 [window, window // 2 + 1]."""
+    """Return Hann window times Fourier transform: cosines and sines, float32 [window, window // 2 + 1]."""
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(window) / window)
     # Whole turns are removed while the numbers are still exact.
     turns = np.outer(np.arange(window), np.arange(window // 2 + 1)) % window / window
@@ -79,7 +79,7 @@ def windowed_fourier_matrices(window: int) -> tuple[NDArray[np.float32], NDArray
 def mel_filters(
     sample_rate: int, window: int, bins: int, low_hz: float, high_hz: float
 ) -> NDArray[np.float32]:
-    """Return triangular filters of unit area on Slaney's Mel scale (Auditory Toolbox): float32 [bins, window // 2 + 1]."""
+    """Return triangular filters of unit area on Slaney's Mel scale: float32 [bins, window // 2 + 1]."""
     edges = _mel_to_hz(_mel_edges(bins, low_hz, high_hz))
     lower, centre, upper = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     hz = np.arange(window // 2 + 1) * sample_rate / window
