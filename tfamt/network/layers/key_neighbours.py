@@ -23,8 +23,8 @@ class KeyNeighbours(keras.layers.Layer):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         near = shifted(x, self.intervals, x.shape[2])
-        # An addition, because OpenVINO tiles along the wrong axis in an exported SavedModel.
-        everywhere = tf.reduce_mean(x, axis=2, keepdims=True) + tf.zeros_like(x)
+        # tf.repeat, because OpenVINO reads tf.tile of an exported SavedModel along the wrong axis.
+        everywhere = tf.repeat(tf.reduce_mean(x, axis=2, keepdims=True), x.shape[2], axis=2)
         return tf.concat([*near, everywhere], axis=-1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

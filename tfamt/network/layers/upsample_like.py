@@ -33,9 +33,7 @@ class UpsampleLike(keras.layers.Layer):
         # Rows and columns that x does not reach are computed from zeros.
         missing = (height + 1) // 2 - tf.shape(x)[1], (width + 1) // 2 - x.shape[2]
         x = tf.pad(x, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
-        # Convolutions, because OpenVINO loses the rank of a product of 4 by 2 axes in an exported SavedModel. Two of
-        # them,
-        # for the upper and the lower row of each square, move whole rows in half the time of depth_to_space.
+        # Two convolutions, for the upper and the lower row of each square, because depth_to_space takes twice as long.
         kernels = tf.split(tf.convert_to_tensor(self.kernel)[None, None], 2, axis=-1)
         bias = tf.tile(tf.convert_to_tensor(self.bias), [2])
         rows = [tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "VALID"), bias) for kernel in kernels]
