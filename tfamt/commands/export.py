@@ -7,8 +7,8 @@ Formats:
               Serving needs it. From waveform, or 16-bit wav files, to named outputs.
   onnx        OUTPUT is a file for ONNX Runtime, from waveform to named outputs.
 
-What is written has been loaded again and gave the same as the model here, within 1e-5, on a recording and on silence.
-docs/serving.md describes its use.
+The result is loaded again and compared with the model, on a recording and on silence, before it is delivered. Its
+outputs must agree within 1e-5 for a SavedModel, within 1e-3 for ONNX. docs/serving.md describes its use.
 """
 
 from __future__ import annotations

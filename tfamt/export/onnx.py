@@ -75,7 +75,6 @@ def _windows(config: Config) -> dict[str, NDArray[np.float32]]:
 
 
 def _to_onnx(config: Config, model: Any) -> bytes:
-
     try:
         import tf2onnx
     except ImportError as error:

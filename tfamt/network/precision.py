@@ -35,8 +35,6 @@ def inference_precision(name: str) -> str:
         return name
     if not _processor_has_bfloat16():
         return "float32"
-    # TensorFlow takes seconds to load.
-
     return "float32" if tf.config.list_physical_devices("GPU") else "mixed_bfloat16"
 
 

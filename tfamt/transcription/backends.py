@@ -42,8 +42,7 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
       config: of the model.
       model: U-net 1 with its heads: spectrogram -> {head: roll}.
       in_training: whether the backend follows later changes of the model's weights; otherwise it keeps the present
-        ones,
-        which is faster.
+        ones, which is faster.
     """
     frontend = build_frontend(config.spectrogram)
     network = model if in_training else optimize_for_inference(model)
@@ -64,8 +63,7 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
         return {"spectrogram": spectrogram, **network(spectrogram, training=False)}
 
     # oneDNN lays out constant weights once, as its kernels need them. Without AVX-512 its convolutions take two to
-    # three
-    # times as long on variables, and so do all later ones of the same shape in the process.
+    # three times as long on variables, and so do all later ones of the same shape in the process.
     infer = run_model if in_training else freeze(run_model)
     if not in_training:
         # Compile before the first window arrives.
