@@ -383,7 +383,7 @@ def test_the_command_of_tensorflow_runs_it(
 
 
 def test_openvino_reads_the_folder(exported: Path, music: np.ndarray) -> None:
-    openvino = pytest.importorskip("openvino", reason="needs the extra serving: OpenVINO")
+    openvino = pytest.importorskip("openvino", reason="needs the extra test: OpenVINO")
     core = openvino.Core()
     # Its default on this kind of processor is bfloat16.
     compiled = core.compile_model(
@@ -398,7 +398,7 @@ def test_openvino_reads_the_folder(exported: Path, music: np.ndarray) -> None:
 def test_openvino_runs_lstms_of_any_length(
     paper: Path, paper_export: Exported, music: np.ndarray
 ) -> None:
-    openvino = pytest.importorskip("openvino", reason="needs the extra serving: OpenVINO")
+    openvino = pytest.importorskip("openvino", reason="needs the extra test: OpenVINO")
     core = openvino.Core()
     compiled = core.compile_model(
         core.read_model(paper_export.path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}

@@ -20,8 +20,8 @@ NARROW = replace(WHOLE, "model", **RANKS)
 KERNELS = ["down1_conv0", "down1_conv1", "up1_conv0", "up1_conv1", "up1_skip"]
 
 
-def transcriber_of(config: Config, arrays: dict[str, np.ndarray] | None = None) -> keras.Model:
-    """Random, with normalisations that scale their channels unlike each other."""
+def random_transcriber(config: Config, arrays: dict[str, np.ndarray] | None = None) -> keras.Model:
+    """Return a random model whose normalisations scale their channels unlike each other."""
     keras.utils.set_random_seed(5)
     model = build_transcriber(config.model, config.spectrogram)
     rng = np.random.default_rng(5)
@@ -55,7 +55,7 @@ def product(narrow: dict[str, np.ndarray], name: str) -> np.ndarray:
 def test_kernels_that_are_products_of_such_ranks_stay_what_they_are(
     heard: list[np.ndarray],
 ) -> None:
-    narrow = transcriber_of(NARROW)
+    narrow = random_transcriber(NARROW)
     arrays = arrays_of(narrow)
     whole = dict(arrays)
     for name in KERNELS:
@@ -67,21 +67,21 @@ def test_kernels_that_are_products_of_such_ranks_stay_what_they_are(
     whole["transcriber/context/recurrent_kernel"] = (
         back @ arrays["transcriber/context/recurrent_kernel"]
     )
-    model = transcriber_of(WHOLE, whole)
+    model = random_transcriber(WHOLE, whole)
     again = factorized(whole, model, narrow, heard)
     assert {name: a.shape for name, a in again.items()} == {n: a.shape for n, a in arrays.items()}
     expected = narrow(heard[0])["pianoroll"]
     np.testing.assert_allclose(model(heard[0])["pianoroll"], expected, rtol=0, atol=1e-6)
-    found = transcriber_of(NARROW, again)(heard[0])["pianoroll"]
+    found = random_transcriber(NARROW, again)(heard[0])["pianoroll"]
     assert np.ptp(expected) > 1e-3
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
 
 
 def test_what_a_product_loses_is_what_no_other_could_keep(heard: list[np.ndarray]) -> None:
     """Eckart and Young: the squares of the singular values that are left out."""
-    model = transcriber_of(WHOLE)
+    model = random_transcriber(WHOLE)
     before = arrays_of(model)
-    after = factorized(before, model, transcriber_of(NARROW), heard)
+    after = factorized(before, model, random_transcriber(NARROW), heard)
 
     def seen(tensor: keras.KerasTensor) -> np.ndarray:
         return np.concatenate([keras.Model(model.input, tensor)(x).numpy() for x in heard])
@@ -121,9 +121,9 @@ def test_what_a_product_loses_is_what_no_other_could_keep(heard: list[np.ndarray
 
 
 def test_what_is_no_product_stays(heard: list[np.ndarray]) -> None:
-    model = transcriber_of(WHOLE)
+    model = random_transcriber(WHOLE)
     before = arrays_of(model)
-    after = factorized(before, model, transcriber_of(NARROW), heard)
+    after = factorized(before, model, random_transcriber(NARROW), heard)
     changed = {name for name in before if after[name] is not before[name]}
     assert changed == {
         *(f"transcriber/unet1_{name}/kernel" for name in KERNELS),
@@ -134,10 +134,10 @@ def test_what_is_no_product_stays(heard: list[np.ndarray]) -> None:
 
 def test_a_model_without_temporal_context_keeps_its_other_kernels(heard: list[np.ndarray]) -> None:
     config = replace(WHOLE, "model", temporal_context="none")
-    model = transcriber_of(config)
+    model = random_transcriber(config)
     before = arrays_of(model)
     after = factorized(
-        before, model, transcriber_of(replace(config, "model", conv_ranks=(0, 3))), heard
+        before, model, random_transcriber(replace(config, "model", conv_ranks=(0, 3))), heard
     )
     changed = {name for name in before if after[name] is not before[name]}
     assert changed == {f"transcriber/unet1_{name}/kernel" for name in KERNELS}
@@ -147,7 +147,7 @@ def test_a_product_that_would_be_more_to_multiply_is_none() -> None:
     # 9 * 4 * 4 = 144 for the skip between levels, 3 * 6 * (4 + 4) of rank 6: not less.
     config = replace(WHOLE, "model", conv_ranks=(0, 6))
     names = [
-        layer.name for layer in transcriber_of(config).layers if layer.name.endswith("_frames")
+        layer.name for layer in random_transcriber(config).layers if layer.name.endswith("_frames")
     ]
     assert names == [
         "unet1_down1_conv0_frames",
