@@ -21,6 +21,8 @@ _VALUES = {
     ("decoding", "offsets"): {"likeliest": "expected_score"},
 }
 """Old to new values of a field."""
+_REMOVED_VALUES = (("spectrogram", "scaling", "peak"), ("model", "context", "conv"))
+"""Section, old field name and value of networks that no longer exist."""
 _REMOVED: dict[str, dict[str, Any]] = {
     "spectrogram": {"filter_scale": 1.0},
     "model": {
@@ -55,13 +57,13 @@ def _migrate_section(section: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     removed, renamed = _REMOVED.get(section, {}), _RENAMED.get(section, {})
     migrated: dict[str, Any] = {}
     for name, value in fields.items():
-        if name in removed:
-            if value != removed[name]:
-                raise InputError(
-                    f"the config has {section}_{name}={value!r}, a kind of network that is no longer part of tfamt",
-                    fix="Use tfamt 0.1.0 for it.",
-                )
+        if name in removed and value == removed[name]:
             continue
+        if name in removed or (section, name, value) in _REMOVED_VALUES:
+            raise InputError(
+                f"the config has {section}_{name}={value!r}, a kind of network that is no longer part of tfamt",
+                fix="Use tfamt 0.1.0 for it.",
+            )
         values = _VALUES.get((section, name), {})
         known = isinstance(value, str) and value in values
         migrated[renamed.get(name, name)] = values[value] if known else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,30 @@ def test_metrics_forget_what_comes_again(tmp_path: Path) -> None:
     log.go_back(3)
     assert [line["step"] for line in log.lines()] == [1, 1, 2, 2, 3, 3]
     assert log.since_best("validation", "f1") == (0.5, 1)
+
+
+def test_a_run_begun_with_old_field_names_resumes_without_changes(tmp_path: Path) -> None:
+    config = preset("piano")
+    old = json.loads(config.to_json())
+    model = old["model"]
+    for now, before in (
+        ("top_skip", "full_skip"),
+        ("conv_ranks", "ranks"),
+        ("feature_maps", "features"),
+        ("temporal_context", "context"),
+    ):
+        model[before] = model.pop(now)
+    model |= {"heads_by": "frame", "harmonics": [], "dilations": [], "all_pitches": 0}
+    model |= {"projection": 0, "reconstruction_inputs": ["pianoroll"]}
+    old["spectrogram"] |= {"scaling": "level", "filter_scale": 1.0}
+    old["decoding"]["offsets"] = "likeliest"
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    assert check_or_write_config(tmp_path, config) == []
+    assert Config.from_json((tmp_path / "config.json").read_text()) == config
+    # What did change is still named, by the new field.
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    with pytest.raises(InputError, match=r"model.feature_maps was 4, is 8"):
+        check_or_write_config(tmp_path, replace(config, "model", feature_maps=8))
 
 
 def test_another_network_is_refused_other_changes_are_told(tmp_path: Path) -> None:
