@@ -1,8 +1,8 @@
 """Define a model, its training and its decoding: frozen dataclasses, checked, JSON in and out.
 
 A `Config` is made from a preset (`tfamt.presets`), changed by flags (`tfamt.commands.config_flags`), written beside
-every
-run and stored inside every weights file. The defaults are the values of Cheuk et al. (ICPR 2020) and its authors' code.
+every run and stored inside every weights file. The defaults are the values of Cheuk et al. (ICPR 2020) and its
+authors' code.
 """
 
 from __future__ import annotations

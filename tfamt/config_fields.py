@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class Setting:
 
     def allows(self, value: Any) -> bool:
         """Return whether a value lies within the bounds; not-a-number never does."""
+        if isinstance(value, float) and math.isnan(value):
+            return False
         if self.choices:
             return value in self.choices
         return (
@@ -90,7 +93,8 @@ def check_fields(section: str, values: DataclassInstance) -> None:
         value = getattr(values, name)
         for item in value if isinstance(value, tuple) else (value,):
             if not described.allows(item):
-                raise InputError(f"{section}_{name} must be {described.bounds}. Received: {item!r}")
+                bounds = described.bounds or "a number"
+                raise InputError(f"{section}_{name} must be {bounds}. Received: {item!r}")
 
 
 def help_text(section: type, name: str) -> str:

@@ -192,8 +192,8 @@ class DecodingConfig:
     )
     offsets: str = setting(
         "threshold",
-        "Where a note ends. threshold: the piano roll falls below its threshold. expected_score: piano roll and offset "
-        "roll promise the best score; method onsets only.",
+        "Where a note ends. threshold: the piano roll falls below its threshold. expected_score: the expected score, "
+        "computed from piano roll and offset roll, is highest; method onsets only.",
         choices=("threshold", "expected_score"),
     )
     min_note_ms: float = setting(0.0, "Shorter notes are dropped.", "ms", minimum=0)

@@ -6,7 +6,9 @@ import dataclasses
 import json
 
 import pytest
+from absl import flags
 
+from tfamt.commands.config_flags import define_config_flags
 from tfamt.config import (
     Config,
     DecodingConfig,
@@ -79,6 +81,7 @@ def test_missing_fields_take_their_defaults() -> None:
         ('{"inference": {"margin_frames": 320}}', "leave something of the window"),
         ('{"training": {"batch_size": 0}}', "greater than 0"),
         ('{"training": {"learning_rate": NaN}}', "greater than 0"),
+        ('{"spectrogram": {"low_hz": NaN}}', "spectrogram_low_hz must be a number. Received: nan"),
         ('{"loss": {"onset": -1}}', "0 or more"),
     ],
 )
@@ -119,6 +122,32 @@ def test_help_states_unit_bounds_and_default() -> None:
     assert "Allowed: one of mel, cqt." in help_text(SpectrogramConfig, "kind")
 
 
+def test_each_flag_shows_what_its_field_describes() -> None:
+    values = flags.FlagValues()
+    define_config_flags(values)
+    shown = {name: values[name].help for name in values}
+    for section in ("spectrogram", "model", "loss", "training", "inference", "decoding"):
+        for name in settings_of(type(getattr(Config(), section))):
+            assert "Default: " in shown.pop(f"{section}_{name}"), name
+    assert shown.pop("preset").endswith("Default: icpr2020_mel.")
+    assert not shown
+
+
+def test_flags_state_unit_bounds_and_default() -> None:
+    values = flags.FlagValues()
+    define_config_flags(values)
+    assert values["training_clip_norm"].help == (
+        "Global norm that gradients are clipped to. Allowed: greater than 0. Default: 3.0 (icpr2020_mel)."
+    )
+    assert values["decoding_min_gap_ms"].help.endswith(
+        "Unit: ms. Allowed: 0 or more. Default: 50.0 (icpr2020_mel)."
+    )
+    assert values["model_top_skip"].help.endswith("Default: false (icpr2020_mel).")
+    assert values["model_heads"].help.endswith(
+        "Allowed: one of pianoroll, onset, offset, velocity. Default: pianoroll (icpr2020_mel). Comma-separated names."
+    )
+
+
 @pytest.mark.parametrize(
     ("described", "allowed", "refused"),
     [
@@ -127,7 +156,7 @@ def test_help_states_unit_bounds_and_default() -> None:
         (Setting("x", above=0, below=1), (0.5,), (0, 1, float("nan"))),
         (Setting("x", minimum=0, below=1), (0, 0.999), (1, -0.1)),
         (Setting("x", choices=("a", "b")), ("a", "b"), ("c", "")),
-        (Setting("x"), (float("inf"), -3, True), ()),
+        (Setting("x"), (float("inf"), -3, True), (float("nan"),)),
     ],
 )
 def test_bounds(described: Setting, allowed: tuple, refused: tuple) -> None:

@@ -34,8 +34,7 @@ def define_field_flags(section: str, *names: str, values: flags.FlagValues = fla
     section_type = _section_type(section)
     hints = typing.get_type_hints(section_type)
     for name in names or hints:
-        text = f"{help_text(section_type, name)}"
-        _define(f"{section}_{name}", hints[name], text, values)
+        _define(f"{section}_{name}", hints[name], help_text(section_type, name), values)
 
 
 def config_from_flags() -> Config:
