@@ -20,7 +20,7 @@ from tfamt.transcription.offsets import (
     Column,
     expected_score_offsets,
     frames_until_faded,
-    release_probabilities,
+    sounding_probabilities,
 )
 
 Roll = NDArray[np.float32]
@@ -44,8 +44,8 @@ def decode(rolls: Rolls, config: DecodingConfig, grid: FrameGrid) -> Notes:
     """Return the notes of whole rolls.
 
     Args:
-      rolls: probabilities 0..1, [frames, 88] each: "pianoroll"; for the method "onsets" also "onset", for the likeliest
-        offsets also "offset"; "velocity" where there is one.
+      rolls: probabilities 0..1, [frames, 88] each: "pianoroll"; for the method "onsets" also "onset", for offsets of
+        the best expected score also "offset"; "velocity" where there is one.
       config: thresholds and method.
       grid: sample rate and hop of the frames.
     """
@@ -65,8 +65,8 @@ class NoteDecoder:
       key ends the note before it.
 
     In both a note ends where the piano roll falls below its threshold, and is given one frame later; or, with
-    `DecodingConfig.offsets` "expected_score", where it most likely does (`tfamt.transcription.offsets`), given when
-    that is known.
+    `DecodingConfig.offsets` "expected_score", at the offset with the best expected score
+    (`tfamt.transcription.offsets`), given when that is known.
     """
 
     def __init__(self, config: DecodingConfig, grid: FrameGrid):
@@ -84,7 +84,7 @@ class NoteDecoder:
         # Evidence of note ends for every key and frame of `_rolls`: probability to sound, and the offset roll.
         self._ends = np.zeros((0, NUM_PITCHES, 2))
         self._open: dict[int, _OpenNote] = {}
-        # Key, note, and the position where it ends, or for likeliest offsets the latest where it can.
+        # Key, note, and the position where it ends, or for expected-score offsets the latest where it can.
         self._closed: list[tuple[int, _OpenNote, float]] = []
 
     @property
@@ -133,7 +133,7 @@ class NoteDecoder:
                 & (middle >= onset[2:])
             )
         if self._by_expected_score:
-            sounds = release_probabilities(pianoroll, threshold)
+            sounds = sounding_probabilities(pianoroll, threshold)
             self._ends = np.stack([sounds, self._rolls["offset"]], axis=-1)
         strokes = self._strokes(opens)
         for key in sorted(strokes.keys() | self._open.keys()):

@@ -6,8 +6,7 @@ need not be that probability: on pianos outside the training data it is too low.
 for a probability of 0.5.
 
 An offset counts as correct within 50 ms or a fifth of the note's length (mir_eval). The offset chosen is the one with
-the
-best expected score: its probability to be correct, plus a weight for every frame before it that sounds.
+the best expected score: its probability to be correct, plus a weight for every frame before it that sounds.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ _BREAK_EVEN = 0.42
 """Probability at which a frame neither gains nor costs: half the F1 to be expected."""
 
 
-def release_probabilities(pianoroll: NDArray[np.float32], threshold: float) -> Column:
-    """Convert outputs of the piano roll, of any shape, to probabilities: 0.5 at the threshold."""
+def sounding_probabilities(pianoroll: NDArray[np.float32], threshold: float) -> Column:
+    """Convert outputs of the piano roll, of any shape, to probabilities that the key sounds: 0.5 at the threshold."""
     outputs = pianoroll.astype(np.float64)
     sounds, silent = outputs * (1.0 - threshold), (1.0 - outputs) * threshold
     probabilities: Column = sounds / (sounds + silent)
@@ -50,7 +49,7 @@ def frames_until_faded(sounds: Column) -> int | None:
     """Return how many frames after a note's onset matter to its end; None if more than given.
 
     Args:
-      sounds: `release_probabilities` of the key [frames].
+      sounds: `sounding_probabilities` of the key [frames].
     """
     if len(sounds) < RISE_FRAMES:
         return None
@@ -68,9 +67,8 @@ def expected_score_offsets(
     """Return for each note the offset with the best expected score.
 
     Args:
-      evidence: of each note the chances to sound and the offset roll [frames, 2], from behind its onset on, up to
-        where it
-        has faded, is struck again, or the recording ends.
+      evidence: of each note the probability to sound and the offset roll [frames, 2], from behind its onset on, up to
+        where it has faded, is struck again, or the recording ends.
       lead: of each note the frames from its exact onset to the first of these [notes].
       seconds_per_frame: see `tfamt.frames`.
 
@@ -120,14 +118,14 @@ def _release_probability(held: Column, offset: Column) -> Column:
     They add up to 1 for each note, if there is any.
     """
     # At frame i, the first that does not sound, give or take half a frame; at the end, what is held till then.
-    chances = np.zeros((len(held), held.shape[1] + 1))
-    chances[:, 1:] = held
-    chances[:, 1:-1] -= held[:, 1:]
+    released = np.zeros((len(held), held.shape[1] + 1))
+    released[:, 1:] = held
+    released[:, 1:-1] -= held[:, 1:]
     # So these add up to what was held at first.
-    chances *= _share(1.0 - _OFFSET_SHARE, held[:, 0])
-    chances[:, :-1] += _share(_OFFSET_SHARE, _total(offset)) * offset
-    chances *= _share(1.0, _total(chances))
-    return chances
+    released *= _share(1.0 - _OFFSET_SHARE, held[:, 0])
+    released[:, :-1] += _share(_OFFSET_SHARE, _total(offset)) * offset
+    released *= _share(1.0, _total(released))
+    return released
 
 
 def _total(columns: Column) -> Column:

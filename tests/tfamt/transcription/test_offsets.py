@@ -1,4 +1,4 @@
-"""The likeliest end of a note: by hand, against plain loops, and in the decoder."""
+"""The offset with the best expected score: by hand, against plain loops, and in the decoder."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tfamt.transcription.note_decoder import NoteDecoder, decode
 from tfamt.transcription.offsets import (
     expected_score_offsets,
     frames_until_faded,
-    release_probabilities,
+    sounding_probabilities,
 )
 
 GRID = FrameGrid(16000, 512)
 FRAME = 0.032
-LIKELIEST = DecodingConfig(method="onsets", onset_threshold=0.4, offsets="expected_score")
+EXPECTED_SCORE = DecodingConfig(method="onsets", onset_threshold=0.4, offsets="expected_score")
 
 
 def column(*values: float) -> np.ndarray:
@@ -29,13 +29,13 @@ def column(*values: float) -> np.ndarray:
 
 
 def end_of(pianoroll: np.ndarray, offset: np.ndarray, threshold: float, lead: float) -> float:
-    sounds = release_probabilities(pianoroll, threshold)
+    sounds = sounding_probabilities(pianoroll, threshold)
     heard = np.stack([sounds, offset.astype(np.float64)], axis=-1)
     return float(expected_score_offsets([heard], np.array([lead]), FRAME)[0])
 
 
 def faded_after(pianoroll: np.ndarray) -> int | None:
-    return frames_until_faded(release_probabilities(pianoroll, 0.5))
+    return frames_until_faded(sounding_probabilities(pianoroll, 0.5))
 
 
 def test_a_clean_fall_is_the_end() -> None:
@@ -101,7 +101,7 @@ def test_against_plain_loops() -> None:
         offset = (random.random(length) ** 8 + 1e-3).astype(np.float32)
         lead = float(random.uniform(0.5, 1.5))
         threshold = float(random.uniform(0.1, 0.9))
-        heard.append(np.stack([release_probabilities(pianoroll, threshold), offset], axis=-1))
+        heard.append(np.stack([sounding_probabilities(pianoroll, threshold), offset], axis=-1))
         leads.append(lead)
         expected.append(by_hand(pianoroll, offset, threshold, lead))
     np.testing.assert_array_equal(expected_score_offsets(heard, np.array(leads), FRAME), expected)
@@ -125,7 +125,7 @@ def test_labels_decode_to_the_notes_they_were_made_of() -> None:
     # Each pitch in turn, so that no key is struck while it sounds.
     notes = Notes(onset, onset + length, 30 + np.arange(200) % 40, np.full(200, 70))
     rolls = notes_to_rolls(notes, GRID.num_frames(int(16000 * (notes.end + 1))), GRID)
-    found = decode(rolls, LIKELIEST, GRID)
+    found = decode(rolls, EXPECTED_SCORE, GRID)
     np.testing.assert_array_equal(found.pitch, notes.pitch)
     np.testing.assert_allclose(found.onset, notes.onset, atol=1e-6)
     error = found.offset - notes.offset
@@ -138,7 +138,7 @@ def test_labels_decode_to_the_notes_they_were_made_of() -> None:
 def test_a_key_struck_again_ends_its_note_there() -> None:
     notes = Notes([0.3, 1.3], [1.3, 2.0], [60, 60], [70, 70])
     rolls = notes_to_rolls(notes, 100, GRID)
-    found = decode(rolls, LIKELIEST, GRID)
+    found = decode(rolls, EXPECTED_SCORE, GRID)
     np.testing.assert_allclose(found.offset, [1.3, 2.0], atol=0.017)
     assert found.offset[0] <= found.onset[1]
 
@@ -149,7 +149,7 @@ def test_a_note_is_told_within_the_lag() -> None:
     rolls = {name: frames.copy() for name in ("pianoroll", "onset", "offset")}
     rolls["pianoroll"][10:20, 39], rolls["pianoroll"][20:, 39] = 0.9, 0.3
     rolls["onset"][10, 39] = 1.0
-    decoder = NoteDecoder(LIKELIEST, GRID)
+    decoder = NoteDecoder(EXPECTED_SCORE, GRID)
     assert decoder.lag_frames == 33
     for frame in range(200):
         if decoder.push({name: roll[frame : frame + 1] for name, roll in rolls.items()}):
@@ -162,4 +162,4 @@ def test_what_it_needs_is_checked() -> None:
     with pytest.raises(InputError, match="needs decoding_method=onsets"):
         DecodingConfig(method="edges", offsets="expected_score")
     with pytest.raises(InputError, match="needs a model with an offset head"):
-        Config(model=ModelConfig(heads=("pianoroll", "onset")), decoding=LIKELIEST)
+        Config(model=ModelConfig(heads=("pianoroll", "onset")), decoding=EXPECTED_SCORE)
