@@ -32,8 +32,7 @@ def refine_logits(
     """Add a learned correction to the head logits; zero-initialised, so it starts as the identity.
 
     A dense head learns each key by itself. The evidence for a note is the same for all keys: a stroke followed by
-    sound,
-    and no stronger one an octave below. One network for all keys learns it from each of them.
+    sound, and no stronger stroke an octave below. One network for all keys learns it from each of them.
 
     Args:
       logits: of every head, before the sigmoid: Keras tensors [batch, frames, 88].
@@ -68,13 +67,13 @@ def _side_by_side(rolls: list[Any]) -> Any:
 def partial_levels(spectrogram: Any, positions: NDArray[np.float64]) -> list[Any]:
     """Return each partial's level at every key, [batch, frames, 88]: a dense layer initialised as an interpolation.
 
-    The heads see partials only through the U-net and the LSTM, which give velocities less exactly than
-    the partials themselves do. From there training takes the layers to where the partials of real, stretched strings
-    lie.
+    The heads see partials only through the U-net and the LSTM, which give velocities less exactly than the partials
+    themselves do. From there training takes the layers to where the partials of real, stretched strings lie.
 
     Args:
       spectrogram: scaled, a Keras tensor [batch, frames, bins].
-      positions: of every key's partials between the bins, [partials, 88]; outside of them nothing is inputs at first.
+      positions: of every key's partials between the bins, [partials, 88]; the initial kernel of a
+        position outside of the bins is 0.
     """
     bins = spectrogram.shape[2]
     return [
