@@ -25,11 +25,9 @@ RESOLUTIONS = (500, 300, 200, 100, 50)
 """Ticks per quarter note, finest first.
 
 500 makes a tick of exactly 1 ms and times right to 0.5 ms. pretty_midi, and so every program that reads with it,
-refuses
-a file of more than 10^7 ticks (2 h 46 min of them), so longer transcriptions take the next resolution: 0.83 ms up to
-4.6 h, 1.25 ms up to 6.9 h. For these numbers pretty_midi also stores the tempo exactly; for some others, 49 and 107
-among
-them, it is truncated to 499,999 us per beat, a drift of 7 ms an hour.
+refuses a file of more than 10^7 ticks (2 h 46 min of them), so longer transcriptions take the next resolution: 0.83 ms
+up to 4.6 h, 1.25 ms up to 6.9 h. For these numbers pretty_midi also stores the tempo exactly; for some others, 49 and
+107 among them, it is truncated to 499,999 us per beat, a drift of 7 ms an hour.
 """
 MAX_TICKS = 10_000_000
 
@@ -53,7 +51,7 @@ class MidiInstrument:
 
 @dataclass(frozen=True, eq=False)
 class MidiTrack:
-    """What the writer puts into one track, all times in ticks.
+    """Events of one track for the writer, all times in ticks.
 
     Attributes:
       strokes: int64 [n, 4], rows (begin, end, pitch, velocity), no two of a pitch sounding together.
@@ -137,10 +135,9 @@ def write_midi(
 ) -> None:
     """Write notes as one track, without pedal: each note-off stands where the sound ends.
 
-    Times keep to 1 ms for recordings of up to 4.6 hours (`RESOLUTIONS`). MIDI cannot say which of two sounding notes of
-    one pitch a note-off means, so a note ends where its pitch is struck again, and of several that begin in one tick
-    the
-    loudest and longest is written. Every note lasts a tick at least.
+    Times keep to 1 ms for recordings of up to 4.6 hours (`RESOLUTIONS`). In MIDI a note-off does not identify one of
+    two sounding notes of a pitch, so a note ends where its pitch is struck again. Of several that begin in one tick,
+    one is written, with the highest velocity and the latest end. Every note lasts a tick at least.
 
     Args:
       notes: the notes.
