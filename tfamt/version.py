@@ -1,3 +1,3 @@
 """Define the version; setup.py reads this file."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
