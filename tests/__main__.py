@@ -1,4 +1,4 @@
-"""Runs every check of the project: ruff, mypy, pytest.
+"""Run every check of the project: ruff, mypy, import-linter, the documentation site, pytest.
 
 Usage: bin/test [arguments of pytest]
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,17 +15,26 @@ CHECKS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
+    ("lint-imports", "--no-cache"),
 )
 
 
 def main() -> int:
-    """Runs all of them, whichever fails; pytest last, so that its summary is what one reads at the end."""
-    failed = [" ".join(check) for check in CHECKS if _run(*check) != 0]
+    """Run all checks, whichever fails; pytest last, so that its summary ends the output."""
+    with tempfile.TemporaryDirectory() as site:
+        checks = (*CHECKS, ("mkdocs", "build", "--quiet", "--strict", "--site-dir", site))
+        failed = [" ".join(check[:2]) for check in checks if _run(*check) != 0]
     for check in failed:
         print(f"FAILED: {check}", file=sys.stderr, flush=True)
     # On all cores; tests of one file share what they have prepared. Files in the order of tests/conftest.py.
     tests = _run(
-        *("pytest", "--numprocesses=auto", "--dist=loadfile", "--no-loadscope-reorder"),
+        *(
+            "pytest",
+            "--numprocesses=auto",
+            "--dist=loadfile",
+            "--no-loadscope-reorder",
+            "--durations=20",
+        ),
         *sys.argv[1:],
     )
     return tests or int(bool(failed))
@@ -32,7 +42,9 @@ def main() -> int:
 
 def _run(*command: str) -> int:
     print("==", *command, flush=True)
-    return subprocess.call([sys.executable, "-m", *command], cwd=ROOT)
+    script = Path(sys.executable).with_name(command[0])  # lint-imports is a script only
+    program = [str(script)] if script.is_file() else [sys.executable, "-m", command[0]]
+    return subprocess.call([*program, *command[1:]], cwd=ROOT)
 
 
 if __name__ == "__main__":

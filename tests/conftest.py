@@ -16,17 +16,22 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LONGEST = (
-    *("test_benchmarks", "test_resume", "test_distribution", "test_export", "test_ablation"),
-    *("test_configs", "test_backends", "test_training", "test_train_command", "test_prepare"),
-    *("test_rendered", "test_transcribe_batch", "test_serving_client", "test_transcribe_command"),
-    *("test_scoring", "test_whole_recordings", "test_integrity", "test_transcribe_pipeline"),
-    *("test_precision", "test_bootstrap"),
+    *(
+        "test_ablation_study",
+        "test_parts",
+        "test_distribution",
+        "test_resume",
+        "test_beam_pipeline",
+    ),
+    *("test_saved_model", "test_rendered", "test_train", "test_transcription_pipeline"),
+    *("test_whole_recordings", "test_batch", "test_robustness", "test_trainer", "test_precision"),
+    *("test_flagfiles", "test_backends", "test_client", "test_transcribe"),
 )
-"""Files that take half a minute and longer, the longest first."""
+"""Files that take long, the longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begins with the longest files, or one process is left with one of them when the others have ended."""
+    """Begin with the longest files, so that all processes end at about the same time."""
     rank = {name: number for number, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 

@@ -62,7 +62,7 @@ def test_table_and_json_of_two_folders(
         "standard deviation   0.167  0.167  0.167   0.333  0.333  0.333   0.000  0.000  0.000   0.293  0.210  0.258",
     ]
     assert done.stdout.splitlines()[-1] == (
-        "notes: 5 hits, 0 too_short, 1 too_long, 0 early, 0 late, 0 merged, 0 broken, 0 octave, "
+        "notes: 5 hits, 0 too_short, 1 too_long, 0 early, 0 late, 0 missed_restrike, 0 false_restrike, 0 octave, "
         "1 missed, 1 extra"
     )
     report = json.loads(out.read_text("utf-8"))
@@ -173,7 +173,7 @@ def test_help_is_quick_and_complete(root: Path) -> None:
     # The quickest of three: the others may share the machine.
     assert min(seconds) < 1.0
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("Scores transcriptions against reference notes, or a model")
+    assert done.stdout.startswith("Score transcriptions against reference notes, or a model")
     for flag in ("--reference", "--estimate", "--json", "--[no]overwrite", "--flagfile"):
         assert f"  {flag}: " in done.stdout
     assert "pdb" not in done.stdout and str(root) not in done.stdout

@@ -366,7 +366,7 @@ BAD = {
     "truncated mp3": (truncated(MP3), r"truncated or damaged: 5\.000 s are announced"),
     "one byte short": (encoded(("FLAC", "PCM_16"), noise(9000))[:-1], "truncated or damaged"),
     "chained ogg": (chained_ogg(), "holds several Ogg streams"),
-    "flac from a pipe": (unstated_flac(), "does not say how many samples it holds"),
+    "flac from a pipe": (unstated_flac(), "does not state how many samples it holds"),
     "nearly 4 GB": (claiming(0xFFFF0000), "is truncated: .* 4,294,901,760 bytes of audio, 2,000 "),
     "1 Hz": (with_rate(1), "sample rate that no recording has: 1 Hz"),
     "2 GHz": (with_rate(2_000_000_000), "sample rate that no recording has: 2000000000 Hz"),

@@ -213,10 +213,11 @@ def test_rolls_of_another_model_are_noticed() -> None:
 
     config, _ = load_weights(shipped_weights())
     window = np.zeros((1, 5120), np.float32)
-    assert set(ServingClient("x", Altered(config))(window)) == set(config.model.heads)
+    loudness = np.full(1, 0.1, np.float32)
+    assert set(ServingClient("x", Altered(config))(window, loudness)) == set(config.model.heads)
     times = np.arange(10, dtype=np.float32)[None] * 0.016
     with pytest.raises(InputError, match="times of frames that do not belong to its config"):
-        ServingClient("x", Altered(config, frame_times=times))(window)
+        ServingClient("x", Altered(config, frame_times=times))(window, loudness)
     loud = np.full((1, 10, 88), 1.5, np.float32)
     with pytest.raises(InputError, match="onset beyond 0..1"):
-        ServingClient("x", Altered(config, onset=loud))(window)
+        ServingClient("x", Altered(config, onset=loud))(window, loudness)
