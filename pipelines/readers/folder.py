@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipelines.readers.recordings import SPLITS, DataSet, LeftOut, Recording, Source
-from pipelines.readers.sources import AUDIO_SUFFIXES, choose, find_sources
+from pipelines.readers.sources import choose, find_sources
+from tfamt.audio.formats import AUDIO_SUFFIXES
 from tfamt.errors import InputError
 from tfamt.notes.label_files import LABEL_SUFFIXES
 

@@ -20,7 +20,8 @@ from typing import Any
 
 from pipelines.readers.archives import check_name
 from pipelines.readers.recordings import SPLITS, DataSet, LeftOut, Recording, Source
-from pipelines.readers.sources import AUDIO_SUFFIXES, choose, find_sources, read_bytes
+from pipelines.readers.sources import choose, find_sources, read_bytes
+from tfamt.audio.formats import AUDIO_SUFFIXES
 from tfamt.errors import InputError
 
 LICENCE = "CC-BY-NC-SA-4.0"

@@ -19,7 +19,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.readers.recordings import DataSet, LeftOut, Recording, Source, one_split_per_piece
-from pipelines.readers.sources import AUDIO_SUFFIXES, choose, find_sources
+from pipelines.readers.sources import choose, find_sources
+from tfamt.audio.formats import AUDIO_SUFFIXES
 from tfamt.errors import InputError
 
 LICENCE = "CC BY-NC-SA"

@@ -16,7 +16,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.readers.recordings import DataSet, LeftOut, Recording, Source, one_split_per_piece
-from pipelines.readers.sources import AUDIO_SUFFIXES, choose, find_sources, read_bytes
+from pipelines.readers.sources import choose, find_sources, read_bytes
+from tfamt.audio.formats import AUDIO_SUFFIXES
 from tfamt.errors import InputError
 
 LICENCE = "CC-BY-4.0"

@@ -16,7 +16,6 @@ from tfamt.errors import InputError
 from tfamt.notes.label_files import parse_labels
 from tfamt.notes.table import DEFAULT_VELOCITY, Notes
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 """Audio that is taken; where a recording has several files, an earlier suffix wins."""
 VELOCITY_TOLERANCE = 0.02
 """Seconds: a key cannot be struck again within this, and the files of MAPS agree within 0.3 ms."""

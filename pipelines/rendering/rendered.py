@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.readers.recordings import DataSet, Recording, Source
-from pipelines.readers.sources import AUDIO_SUFFIXES, read_bytes
+from pipelines.readers.sources import read_bytes
 from pipelines.rendering.fluidsynth import SAMPLE_RATE, TAIL_SECONDS, synthesise
 from pipelines.rendering.materials import (
     NEED_SOUNDFONTS,
@@ -31,6 +31,7 @@ from pipelines.rendering.materials import (
 )
 from pipelines.rendering.performances import Performance, parse_performance, performance_of
 from tfamt.audio.effects import Sound, record
+from tfamt.audio.formats import AUDIO_SUFFIXES
 from tfamt.errors import InputError
 from tfamt.notes.table import Notes
 from tfamt.utils.atomic_files import atomic_path

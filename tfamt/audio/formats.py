@@ -19,6 +19,9 @@ from tfamt.errors import InputError
 
 Bytes = bytes | mmap.mmap
 
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+"""Of the files that are taken for recordings, in lower case; the first of several is preferred."""
+
 _COPY_AGAIN = "Copy or export the file again; it was probably cut off on its way."
 _CONVERT = "Convert it to flac or wav with another program first."
 

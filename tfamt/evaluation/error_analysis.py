@@ -12,10 +12,9 @@ Kinds:
 - hits: matched.
 - early, late: an unmatched reference note and an unmatched estimated note of the same pitch whose onset comes more
   than the tolerance of 50 ms but at most 200 ms before (after) it. Pairs are formed from the closest on.
-- missed_restrike (re-strike not found): a reference note that begins while an estimated note of its pitch sounds on, from more
-  than 50 ms before its onset to more than 50 ms after it.
-- false_restrike (re-strike made up): an estimated note that begins while a reference note of its pitch sounds on, in the same
-  sense.
+- missed_restrike: a reference note that begins while an estimated note of its pitch sounds, from more than 50 ms
+  before its onset to more than 50 ms after it.
+- false_restrike: an estimated note that begins while a reference note of its pitch sounds, in the same sense.
 - octave: an estimated note that begins within 50 ms of a reference note one or two octaves above or below.
 - missed, extra: all that is left.
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfamt import audio
+from tfamt.audio.formats import AUDIO_SUFFIXES
 from tfamt.errors import InputError
 from tfamt.utils.output_paths import check_output_path
-
-SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def find(names: Iterable[str]) -> tuple[list[FoundRecording], list[InputError]]:
                 InputError(
                     "holds no recordings" if os.path.isdir(name) else "matches no file",
                     path=name,
-                    fix=f"Recordings are files ending in {', '.join(sorted(SUFFIXES))}.",
+                    fix=f"Recordings are files ending in {', '.join(AUDIO_SUFFIXES)}.",
                 )
             )
         found += recordings
@@ -71,9 +70,9 @@ def _find_one(name: str) -> Iterator[FoundRecording]:
     if not name:
         return
     # A file such as "take[1].wav" is itself, not a pattern.
-    if path.is_dir() and path.suffix.lower() not in SUFFIXES:
+    if path.is_dir() and path.suffix.lower() not in AUDIO_SUFFIXES:
         for file in sorted(path.rglob("*")):
-            if file.suffix.lower() in SUFFIXES and file.is_file():
+            if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file():
                 yield FoundRecording(file, file.relative_to(path).with_suffix(""))
     elif glob.has_magic(name) and not path.exists():
         for match in sorted(glob.glob(name, recursive=True)):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import pipelines
 from pipelines.studies.ablation_study import (
     CQT,
     WITH,
@@ -181,6 +182,30 @@ def test_a_study_goes_on_from_its_results_alone(study, root: Path) -> None:
     (results / "data.json").write_text(json.dumps(data))
     done = ablation(*moved, "--", *SMALL, root=root)
     assert done.returncode == 1 and "holds a study with other data" in done.stderr
+
+
+def test_python_goes_on_with_what_the_command_began(study) -> None:
+    folder, _, _ = study
+    lost = folder / "out" / "results" / "icpr2020_mel_baseline_seed0_test.json"
+    content = lost.read_bytes()
+    lost.unlink()
+    settings = AblationSettings(
+        str(folder / "data"), seeds=1, steps=2, batch_size=1, window_frames=96, learning_rate=1e-3,
+        warmup_steps=1, validate_steps=2, validation_minutes=6.0, tuning_minutes=20.0,
+        train_flags=tuple(SMALL),
+    )  # fmt: skip
+
+    def customize(config: Config) -> Config:
+        config = replace(config, "model", channels=(4,), temporal_context="none")
+        return replace(config, "model", reconstruction_channels=(4,))
+
+    lines: list[str] = []
+    result = pipelines.run_ablation(
+        settings, folder / "out", customize=customize, progress=lines.append
+    )
+    assert lines == ["icpr2020_mel_baseline_seed0: evaluation"]
+    assert [run.done for run in result.runs] == [True] * 3
+    assert lost.read_bytes() == content
 
 
 def test_a_failed_training_is_reported_with_its_log(study, root: Path) -> None:
