@@ -43,7 +43,7 @@ class Speed:
 
 
 def deliver(data: str, preset_name: str, batch_size: int, batches: int) -> Speed:
-    """Take so many batches from the input pipeline, after four warm-up batches, with all augmentation.
+    """Take a number of batches from the input pipeline, after four warm-up batches, with all augmentation.
 
     Args:
       data: a prepared data set.
@@ -70,7 +70,7 @@ def deliver(data: str, preset_name: str, batch_size: int, batches: int) -> Speed
 
 
 def train(data: str, preset_name: str, batch_size: int, steps: int) -> Speed:
-    """Make so many training steps, after a warm-up step, with a fixed batch."""
+    """Make a number of training steps, after a warm-up step, with a fixed batch."""
     import tensorflow as tf
 
     config = replace(preset(preset_name), "training", batch_size=batch_size)

@@ -27,7 +27,7 @@ def phrase() -> Notes:
 
 
 def make_recordings(folder: Path, count: int, seconds: float, rate: int, channels: int) -> None:
-    """Write `count` 16-bit wav files of so many seconds, each with a .csv of its notes, into folder/train."""
+    """Write `count` 16-bit wav files of that length in seconds, each with a .csv of its notes, into folder/train."""
     import soundfile
 
     place = folder / "train"

@@ -40,7 +40,7 @@ def execute(arguments, extras):
     try:
         python = find_environment(extras)
     except KeyboardInterrupt:
-        print("\ninterrupted; the next start goes on from here", file=sys.stderr)
+        print("\ninterrupted; the next start resumes from here", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
         sys.exit("error: %s cannot be set up (%s)." % (ENVIRONMENT, error))
@@ -203,7 +203,7 @@ def step(command, what, lock):
     sys.stderr.writelines([line for line in lines if "error" in line.lower()][-8:] or lines[-8:])
     sys.exit(
         "error: %s failed (all of its output: %s). Check the network and the disk, then start the command again: "
-        "it goes on from here." % (what, LOG)
+        "it resumes from here." % (what, LOG)
     )
 
 

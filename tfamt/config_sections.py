@@ -199,7 +199,7 @@ class DecodingConfig:
     min_note_ms: float = setting(0.0, "Shorter notes are dropped.", "ms", minimum=0)
     min_gap_ms: float = setting(
         50.0,
-        "Shortest time between two strokes of one key; of closer ones the stronger stays.",
+        "Shortest time between two onsets of one key; of closer ones the more probable stays.",
         "ms",
         minimum=0,
     )

@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
     made = _prepared(_RECORDINGS.value, 60.0 * _MINUTES.value) if _DATA.value is None else None
     with made or contextlib.nullcontext(_DATA.value) as data:
         settings = str(data), _PRESET.value, _BATCH.value
-        # In turns, so that whatever else the machine does hits both alike.
+        # In turns, so that other load of the machine affects both alike.
         turns = [
             (
                 in_fresh_process(deliver, *settings, _BATCHES.value),
@@ -80,7 +80,7 @@ def _tell(delivered: Sequence[Speed], trained: Sequence[Speed]) -> None:
 
 @contextlib.contextmanager
 def _prepared(count: int, seconds: float) -> Iterator[str]:
-    """Yield a prepared data set of so many recordings."""
+    """Yield a prepared data set of that number of recordings."""
     with tempfile.TemporaryDirectory() as folder:
         make_recordings(Path(folder, "source"), count, seconds, 16_000, 1)
         output = str(Path(folder, "prepared"))

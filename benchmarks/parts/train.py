@@ -4,7 +4,7 @@ Usage: bin/benchmark train [flags]
 
 Times are per 20.48 s of audio, the paper's segment, as wall time and as CPU time of all threads; the latter means more
 where other programs run. Input is the front-end alone (`bin/benchmark input` measures the whole pipeline); backward
-and update are differences of measurements. With --steps the memory of a run of so many steps is measured instead.
+and update are differences of measurements. With --steps the memory of a run of that many steps is measured instead.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 SEGMENT_SECONDS = 20.48
 
 _PRESETS = flags.DEFINE_list(
-    "preset", "icpr2020_mel", "Presets, parted by commas; all: every one there is."
+    "preset", "icpr2020_mel", "Presets, separated by commas; all for every preset."
 )
 _BATCH = flags.DEFINE_integer("batch_size", 8, "Windows per batch.", 1)
 _REPEATS = flags.DEFINE_integer("repeats", 5, "How often; medians count.", 1)
-_STEPS = flags.DEFINE_integer("steps", 0, "Measure the memory of a run of so many steps.", 0)
+_STEPS = flags.DEFINE_integer("steps", 0, "Measure the memory of a run of that many steps.", 0)
 
 Parts = dict[str, tuple[float, float]]
 """Wall and CPU seconds by part of the step."""

@@ -6,7 +6,7 @@ For every seed icpr2020_mel and icpr2020_mel_baseline are trained on the same da
 icpr2020_cqt with the first seed. Each run is evaluated on the validation and the test split, tuned on the validation
 split, and evaluated on the test split once more. After every run the report is written anew. The command goes on
 where it was stopped; runs in training lose two minutes at the most. Started several times, each takes runs that no
-other is at work on; --results, kept under version control, lets a study go on elsewhere.
+other is at work on; --results, kept under version control, lets a study resume elsewhere.
 
 Flags after -- are fields of the config (bin/train --help lists them), for all runs alike.
 """
@@ -42,7 +42,7 @@ _WARMUP = flags.DEFINE_integer("warmup_steps", 100, "Steps in which the learning
 _VALIDATE = flags.DEFINE_integer("validate_steps", 1175, "Steps between validations.", 1)
 _VALIDATION = flags.DEFINE_float("validation_minutes", 6.0, "Audio of these validations.", 0.0)
 _TUNING = flags.DEFINE_float("tuning_minutes", 20.0, "Audio to tune thresholds on.", 0.0)
-_REPORT_ONLY = flags.DEFINE_bool("report_only", False, "Writes the report of what is there.")
+_REPORT_ONLY = flags.DEFINE_bool("report_only", False, "Write the report of existing results only.")
 
 
 def main(argv: list[str]) -> int:

@@ -6,7 +6,7 @@ Of the model of a run (or --weights) the 3x3 kernels of U-net 1 become products 
 top; 0 leaves a level as it is. With --model_context_rank and --model_recurrent_rank those of the LSTM become some too.
 Which products they are is seen from windows of the training split (`tfamt.network.low_rank`). The file says what its
 network is like: bin/evaluate, bin/transcribe, bin/export take it as they take any, and bin/train --initial_weights
-goes on from it, given the same three flags.
+continues from it, given the same three flags.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _RUN = flags.DEFINE_string("run", None, "Folder of a run of bin/train.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file, instead of --run.")
-_DATA = flags.DEFINE_list("data", None, "Folders of prepared data sets, parted by commas.")
+_DATA = flags.DEFINE_list("data", None, "Folders of prepared data sets, separated by commas.")
 _BATCHES = flags.DEFINE_integer("batches", 24, "How many batches of windows to look at.", 1)
 _OUTPUT_WEIGHTS = flags.DEFINE_string("output_weights", None, "File to write the weights to.")
 _HALF = flags.DEFINE_bool("half", False, "Kernels of --output_weights in 16 bits: half the size.")

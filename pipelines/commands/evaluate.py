@@ -47,7 +47,7 @@ _WHOLE = flags.DEFINE_bool(
 _SHIFT = flags.DEFINE_string(
     "label_shift_ms",
     "0",
-    "Also scores labels moved by this, or by what is measured of each piece (auto).",
+    "Shift in ms at which labels are scored as well; auto measures it for each piece.",
 )
 _JSON = flags.DEFINE_string("json", None, "File to write all figures to.")
 _MARKDOWN = flags.DEFINE_string("markdown", None, "File to write the figures to as Markdown.")
@@ -57,7 +57,7 @@ _OVERLAY = flags.DEFINE_string(
     "overlay_png", None, "Picture of one piece's hits, misses and extras as a piano roll."
 )
 _OVERLAY_PIECE = flags.DEFINE_string(
-    "overlay_piece", None, "Which piece; that with the median note F1 if not given."
+    "overlay_piece", None, "Piece to draw; that with the median note F1 if not given."
 )
 _OVERLAY_START = flags.DEFINE_float("overlay_start", 0.0, "Where the picture begins, seconds.", 0.0)
 _OVERLAY_SECONDS = flags.DEFINE_float("overlay_seconds", 30.0, "How much it shows.", 0.1)

@@ -5,7 +5,7 @@ Usage:
   bin/prepare --dataset rendered --midi FOLDER --soundfonts FILE_OR_FOLDER,... --output FOLDER
   bin/prepare --describe FOLDER
 
-Interrupted at any moment and started again, it goes on where it was; a data set that is ready is left as it is. If the
+Interrupted at any moment and started again, it resumes; a data set that is ready is left as it is. If the
 source or an option has changed since, the command stops with a message: --overwrite starts anew.
 
 What is left out is listed with its reason in report.txt and report.json. Exit code 1 if a recording was left out

@@ -4,7 +4,7 @@ Usage: bin/train --flagfile=configs/NAME.flags [flags]
 
 The config starts from --preset; each of its fields is a flag (--model_channels, --training_steps, ...). The run folder
 holds checkpoints, TensorBoard logs, the config (config.json) and the weights so far (weights.npz). Started again with
-the same run folder, the run goes on from its last checkpoint; another network is refused, other changes are reported.
+the same run folder, the run resumes from its last checkpoint; another network is refused, other changes are reported.
 
 Exit codes: 0 the run has reached its end, 75 SIGTERM stopped it, with a checkpoint, and it can be resumed.
 """

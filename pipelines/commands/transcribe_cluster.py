@@ -4,7 +4,7 @@ Usage: bin/transcribe_cluster --recordings='FOLDER/**.wav' --output=FOLDER [flag
 
 RECORDINGS and OUTPUT may lie in any file system that Beam knows, and workers must see them under the same name. Every
 recording becomes OUTPUT/<its path within FOLDER>.mid, "a/b.wav" a/b.wav.mid. Those that are there already are not done
-again, so an interrupted run goes on where it was: --overwrite does them all.
+again, so an interrupted run resumes where it stopped: --overwrite does them all.
 
 What became of each is in OUTPUT/report-*.jsonl. Exit code 1 if a recording could not be transcribed.
 
@@ -25,7 +25,7 @@ from tfamt.errors import InputError
 _RECORDINGS = flags.DEFINE_string("recordings", None, "Pattern that the recordings match.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the results.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether to do again what is there.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether to replace existing results.")
 _WORKERS = flags.DEFINE_integer("workers", 1, "Processes of the DirectRunner.", 1)
 _RUNNER = flags.DEFINE_string(
     "runner", "DirectRunner", "Runner of Apache Beam. DirectRunner: this machine."

@@ -41,7 +41,7 @@ _AVERAGE_SHARE = flags.DEFINE_float(
 _DECODING = flags.DEFINE_string(
     "decoding", None, "What --output had before: --output_weights takes it, nothing is tuned."
 )
-_DATA = flags.DEFINE_list("data", None, "Folders of prepared data sets, parted by commas.")
+_DATA = flags.DEFINE_list("data", None, "Folders of prepared data sets, separated by commas.")
 _SPLIT = flags.DEFINE_string("split", "validation", "Never test.")
 _MINUTES = flags.DEFINE_float("minutes", 30.0, "Audio to tune on, of each group in turns.", 0.0)
 _METRIC = flags.DEFINE_multi_enum(

@@ -83,7 +83,7 @@ def build_augment(
         if config.equalizer_db:
             coloured = equalize(coloured, seeds[1], config.equalizer_db, sample_rate)
         if config.reverb or config.equalizer_db:
-            # Velocity is learnt from how loud strokes are; a real room or colour belongs to the whole recording, whose
+            # Velocity is learnt from loudness; a real room or colour belongs to the whole recording, whose
             # loudness is known.
             waveform = coloured * tf.math.divide_no_nan(rms(waveform), rms(coloured))
         if config.noise_db:

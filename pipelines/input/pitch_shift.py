@@ -87,7 +87,7 @@ class Resampling:
 
 
 def longest_source(shift: PitchShift, samples: int) -> int:
-    """Return the largest number of samples of a recording that a window of so many samples needs."""
+    """Return the largest number of samples of a recording that a window of that many samples needs."""
     return int((samples + 2 * MARGIN) * shift.largest_ratio * _SPARE**2)
 
 

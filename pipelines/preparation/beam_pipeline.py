@@ -67,7 +67,7 @@ def prepare(
       options: options of the reader; part of the plan and the manifest.
       shards: files per split, at the most: no more than there are recordings.
       workers: processes of the DirectRunner.
-      overwrite: whether what is there from another source or with other options may be deleted.
+      overwrite: whether a data set of another source or with other options may be deleted.
       runner: a Beam runner. "DirectRunner" works on this machine.
       beam_arguments: further pipeline options, as on a command line.
       progress: called with a line of progress now and then.

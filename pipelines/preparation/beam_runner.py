@@ -85,7 +85,7 @@ def raise_if_worker_dies() -> Iterator[None]:
             raise
         raise InputError(
             f"a worker process died ({deaths[0].removeprefix('Worker subprocess ')})",
-            fix="If memory ran out, take fewer --workers. What is done stays: the same command goes on from there.",
+            fix="If memory ran out, take fewer --workers. What is done stays: the same command resumes from there.",
         ) from error
     finally:
         threading.excepthook = before

@@ -103,7 +103,7 @@ def readable(batches: Iterable[Any]) -> Iterator[Any]:
             reason = str(error).partition("\n")[0]
             raise InputError(
                 f"the prepared data cannot be read any more ({reason})",
-                fix="Started again, training checks every record, and goes on from its last checkpoint.",
+                fix="Started again, training checks every record, and resumes from its last checkpoint.",
             ) from error
         yield batch
 

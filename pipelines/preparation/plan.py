@@ -96,7 +96,7 @@ def check_or_write_plan(folder: Path, plan: Mapping[str, Any], *, overwrite: boo
             raise InputError(
                 f"holds a data set that was prepared differently: {_difference(known, plan)}",
                 path=folder,
-                fix="Choose another --output, or delete what is there and prepare anew with --overwrite.",
+                fix="Choose another --output, or prepare it anew with --overwrite.",
             )
         _clear(folder)
     for pattern in _FILES:

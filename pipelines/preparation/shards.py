@@ -47,7 +47,7 @@ from tfamt.notes.table import Notes
 from tfamt.utils.atomic_files import atomic_path, atomic_write
 
 LABELS_BEYOND_AUDIO = 2.0
-"""Seconds by which the last onset may lie behind the end of the audio: MAESTRO's MIDI files go on for a moment."""
+"""Seconds by which the last onset may lie after the end of the audio: MIDI files of MAESTRO are a little longer."""
 LOOK_AHEAD = SAMPLE_RATE // 10
 """A segment also has the notes that begin so many samples after it: onsets in rolls are wider than a frame."""
 _NOT_THE_RECORDING = {
@@ -253,7 +253,7 @@ def _check_labels(notes: Notes, total: int) -> None:
     beyond = float(notes.onset.max()) - total / SAMPLE_RATE
     if beyond > LABELS_BEYOND_AUDIO:
         raise InputError(
-            f"its labels go on for {beyond:.1f} s after the end of its audio ({total / SAMPLE_RATE:.1f} s)"
+            f"its labels extend for {beyond:.1f} s after the end of its audio ({total / SAMPLE_RATE:.1f} s)"
         )
 
 

@@ -56,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Performance:
-    """A row and what is there of its files.
+    """A row and the files of it that exist.
 
     Attributes:
       row: the row of the table.

@@ -5,7 +5,7 @@ music", 2010. Distributed as one zip per piano (two for ENSTDkAm), each with the
 
 The split is that of Sigtia, Benetos and Dixon, "An end-to-end neural network for polyphonic piano music transcription",
 2016, configuration 2, in the stricter form of Hawthorne et al., "Onsets and Frames", 2018: the two recorded pianos are
-the test set, the seven synthesised ones train, and what is played in the test set is not trained on.
+the test set, the seven synthesised ones train, and pieces of the test set are removed from training.
 
 Labels are the .txt files, whose offsets the sustain pedal has extended; they have no velocities, so these come from the
 .mid files (`pipelines.readers.sources.with_velocities`).

@@ -51,7 +51,7 @@ class Recording:
     Attributes:
       id: unique in its data set, usable as a file name.
       split: train, validation or test.
-      piece: what is played.
+      piece: the composition.
       group: what results are broken down by: the piano, the year, the composer.
       audio: where the sound is.
       labels: where the notes are.

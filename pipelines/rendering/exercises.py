@@ -100,16 +100,16 @@ def _chords(random: np.random.Generator, seconds: float) -> _Strokes:
     spacing = random.uniform(0.2, 1.5)
     span = int(random.integers(12, 61))
     lowest = random.integers(LOWEST_PITCH, HIGHEST_PITCH - span + 1)
-    strokes = []
+    onsets = []
     for number in range(max(1, int(seconds / spacing))):
         keys = random.choice(span + 1, random.integers(2, 11), replace=False)
         length = spacing * random.uniform(0.3, 1.0)
         late = random.uniform(0.0, 0.02, len(keys))
-        strokes += [
+        onsets += [
             (number * spacing + delay, length, lowest + key)
             for delay, key in zip(late, keys, strict=True)
         ]
-    return strokes
+    return onsets
 
 
 def _long(random: np.random.Generator, seconds: float) -> _Strokes:

@@ -60,7 +60,7 @@ class Performance:
 
     @property
     def notes(self) -> Notes:
-        """Return the notes as they sound: extended by the pedal, but not beyond the next stroke of the key."""
+        """Return the notes as they sound: extended by the pedal, but not beyond the next onset of the key."""
         return extend_by_sustain(self.held, self.pedal_positions)
 
 
@@ -68,8 +68,8 @@ def performance_of(notes: Notes, pedal: NDArray[np.float64], cents: float = 0.0)
     """Round held keys and pedal positions to the grid.
 
     Args:
-      notes: notes as the keys were held; what a piano does not have is left out. Of strokes of one key in one tick the
-        loudest is taken; a key still held at its next stroke is released there.
+      notes: notes as the keys were held; what a piano does not have is left out. Of notes of one key in one tick the
+        loudest is taken; a key still held at its next onset is released there.
       pedal: float64 [m, 2], (seconds, CC64 value) in order of time.
       cents: see `Performance`.
     """
@@ -118,7 +118,7 @@ def midi_bytes(performance: Performance, end: float) -> bytes:
     release = [round(end * TICKS_PER_SECOND), 0]
     pedal = np.concatenate([performance.pedal * np.array([1, 127]), [release]]).astype(np.int64)
     press, up, pitch, velocity = performance.keys.T
-    strokes = np.stack([press, up, pitch, velocity], axis=1)
+    key_presses = np.stack([press, up, pitch, velocity], axis=1)
     bend = round(performance.cents / BEND_RANGE * 8192)
-    track = MidiTrack(strokes, performance.program, pedal, bend)
+    track = MidiTrack(key_presses, performance.program, pedal, bend)
     return encode_midi(track, TICKS_PER_SECOND // BEATS_PER_SECOND)

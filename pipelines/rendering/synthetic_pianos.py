@@ -39,7 +39,7 @@ class Piano:
       stretch: cents by which octaves are tuned wide.
       hammer: where on the string it strikes, as a share of its length.
       tilt: fall of the partials' amplitude, as a power of their number.
-      cutoff: Hz above which a medium stroke on C4 has little.
+      cutoff: Hz above which a note on C4 of medium velocity has little energy.
       touch: how much brighter the next layer is.
       decay: logarithm of the seconds in which C4 falls by 60 dB, and its rise per key.
       damping: how much faster each further partial falls.
@@ -102,7 +102,7 @@ def strike(piano: Piano, pitch: int, layer: int, random: np.random.Generator) ->
     Args:
       piano: the instrument.
       pitch: MIDI pitch of the key.
-      layer: 0 for a soft stroke, 1 for a medium, 2 for a hard one.
+      layer: 0 for soft, 1 for medium, 2 for loud notes.
       random: for what differs from key to key.
     """
     key = pitch - _MIDDLE

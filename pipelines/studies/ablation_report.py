@@ -118,7 +118,7 @@ def _set_up(study: Study, done: Sequence[Run], curves: dict[str, dict[str, Curve
         lines.append(
             f"| {ARMS[run.preset]} | `{run.name}` | {seconds:.2f} | {seconds * settings.steps / 60:.0f} |"
         )
-    lines += ["", "(Median over the reports of a run, whatever else the machine had to do.)"]
+    lines += ["", "(Median over the reports of a run, with other load on the machine.)"]
     return "\n".join(lines)
 
 
@@ -241,7 +241,7 @@ def _commands(study: Study, path: Path) -> str:
         [
             "## Commands",
             "",
-            "The data set: see BUILD.md. Then, as often as need be, since it goes on where it was stopped:",
+            "The data set: see BUILD.md. Then, repeatedly if needed, since it resumes where it stopped:",
             "",
             "```sh",
             command,

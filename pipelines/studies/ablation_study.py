@@ -4,7 +4,7 @@ A study is a list of runs, each an arm with a seed. Runs of one seed train on th
 whatever
 the arm (`pipelines.input.window_plan.training_plan`), and are paired in comparison. Every run is trained, evaluated on
 the validation and the test split with the paper's thresholds, tuned on the validation split, and evaluated on the test
-split with the tuned decoding. Existing results are not made again, so a study goes on where it was stopped, and several
+split with the tuned decoding. Existing results are not made again, so a study resumes where it stopped, and several
 processes can work on one study, each on another run.
 """
 
@@ -79,7 +79,7 @@ class Study:
       settings: what defines it.
       work: folder of the trainings and their logs.
       results: folder of all that the report is written from: some megabytes that can be kept under version control,
-        so that a study goes on, run by run, on another machine.
+        so that a study resumes, run by run, on another machine.
     """
 
     settings: AblationSettings

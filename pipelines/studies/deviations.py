@@ -3,7 +3,7 @@
 Of labels:
 
 - roll_decoded: the 32 ms piano roll of the labels, decoded by rising and falling edges with correctly rounded times,
-  against the label files. What is missing to 1 is lost by the roll alone: strokes that merge, times that are rounded.
+  against the label files. The difference from 1 is lost by the roll: re-strikes that merge, rounded times.
 - floored: the same, but times are floored to frames, as with `int(time * rate)`: half a frame early on average.
 - roll_reference: a transcription with all notes, pitches and times right, against references taken from the roll:
   what a faultless system scores where references are re-extracted.
@@ -12,7 +12,7 @@ Of labels:
 
 Of performances, which have a pedal:
 
-- held_through: labels whose notes the pedal holds through a second stroke of their key, against those that end there.
+- held_through: labels whose notes the pedal holds through a re-strike of their key, against those that end there.
 - held_through_share: share of notes that end later by it.
 """
 
@@ -58,7 +58,7 @@ def measure_sustain(performance: Performance) -> dict[str, float]:
 
 
 def held_through_strokes(performance: Performance) -> Notes:
-    """Return the notes of a performance, each held by the pedal through later strokes of its key."""
+    """Return the notes of a performance, each held by the pedal through re-strikes of its key."""
     held = performance.held
     offset = releases_by_sustain(held, performance.pedal_positions)
     return Notes(held.onset, offset, held.pitch, held.velocity)

@@ -70,7 +70,7 @@ def changed(
 
     Args:
       waveform: float32 [samples] at 16 kHz.
-      notes: what is played.
+      notes: the notes to render.
       response: of a room, with the direct sound at its beginning; None leaves the room out.
     """
     yield "as it is", Example(waveform, notes)

@@ -23,7 +23,7 @@ def restart_if_worker_is_lost() -> Iterator[None]:
 
     TensorFlow cannot take a new worker into a cluster that has lost one, so the remaining ones must join it anew too,
     and
-    the run goes on from its last checkpoint. Without other workers (TF_CONFIG), and on other errors, nothing is done.
+    the run resumes from its last checkpoint. Without other workers (TF_CONFIG), and on other errors, nothing is done.
     """
     try:
         yield

@@ -110,7 +110,7 @@ def midi(notes: list[Note], held: float | None = None, pedal_up: float | None = 
     """A MIDI file of one track, a tick a millisecond.
 
     Args:
-      notes: what is played.
+      notes: the notes to render.
       held: seconds that keys are held, if the pedal and not the key ends the notes.
       pedal_up: when the pedal, down from the beginning, is released.
     """

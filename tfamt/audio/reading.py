@@ -80,7 +80,7 @@ def read_blocks(
 ) -> Generator[Waveform, None, None]:
     """Decode a recording piece by piece to 16 kHz mono.
 
-    The blocks joined are the same samples, bit by bit, whatever `block_seconds` is; there are
+    The blocks joined are the same samples, bit by bit, for any `block_seconds`; there are
     `AudioInfo.num_samples` of them and none is delayed. Faults of the header are raised by this call,
     faults further on when iteration gets there. The file is closed at the end of the iteration;
     use `contextlib.closing` to stop early.
@@ -190,7 +190,7 @@ def mono_chunks(chunks: Iterable[Waveform], sample_rate: int, name: str) -> Iter
 
 
 class Resampler:
-    """A mono waveform that comes in chunks, float32 [samples], to 16 kHz: the same samples whatever the chunks' sizes.
+    """A mono waveform that comes in chunks, float32 [samples], to 16 kHz: the same samples for any sizes of chunks.
 
     Raises:
       InputError: `sample_rate` is none that recordings have.

@@ -35,7 +35,7 @@ def transcribe_files(
       recordings: files, folders (all recordings below them) and patterns such as "takes/**/*.wav".
       outputs: which files to write.
       model: which model to use.
-      journal: file that records what is done. A batch with a journal goes on where it was interrupted: recordings whose
+      journal: file that records what is done. A batch with a journal resumes where it was interrupted: recordings whose
         file, model and options are unchanged, and whose results exist, are skipped.
       parallel: recordings at a time.
       listener: called in the caller's thread with each result, its number, and how many there will be.

@@ -32,7 +32,7 @@ class ModelSource:
     server_timeout: float = 60.0
 
     def load(self, recordings: int = 1) -> transcription.Transcriber:
-        """Return a transcriber for so many recordings at a time.
+        """Return a transcriber for that number of recordings at a time.
 
         Raises:
           InputError: the weights cannot be used, or the server does not answer.

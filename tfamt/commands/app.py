@@ -29,7 +29,7 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
 
     Args:
       main: takes the program's name and its positional arguments, returns the exit code. The docstring of its module
-        is the help text. It may raise `TfamtError` for whatever the user can mend.
+        is the help text. It may raise `TfamtError` for errors that the user can correct.
     """
     # What TensorFlow's native code notes would bury the one line that matters: its errors come as exceptions, too, and
     # oneDNN calls it one that a processor has no AVX-512. A value set by the user stays.

@@ -3,7 +3,7 @@
 Usage: bin/compare [NAME=]BASE.json [NAME=]OTHER.json [...] [flags]
 
 Arguments are what bin/evaluate --json wrote. The first is the base; each of the others is compared with it, piece by
-piece. A system that was trained several times is given as its files parted by commas, in the same order of seeds in
+piece. A system that was trained several times is given as its files separated by commas, in the same order of seeds in
 every argument: bin/compare with=a0.json,a1.json without=b0.json,b1.json
 
 For every figure: both means, the mean difference over pieces, its 95 % bootstrap interval, how many pieces are better

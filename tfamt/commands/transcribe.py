@@ -6,7 +6,7 @@ A RECORDING is a file (wav, flac, ogg or mp3 of any rate and number of channels)
 "takes/**/*.wav", or - for standard input. Writes RECORDING.mid beside each recording, or into --output_dir; more with
 --csv, --json, --png and --wav. Existing files are replaced with --overwrite only.
 
-With --journal=FILE an interrupted batch goes on where it was when it is started again: recordings that FILE records as
+With --journal=FILE an interrupted batch resumes when it is started again: recordings that FILE records as
 done are skipped, unless recording, weights or settings have changed since. Results that FILE records are replaced.
 
 Standard input: a wav is transcribed as it comes, other kinds after their end. Each note is written to standard output
@@ -39,7 +39,7 @@ _OUTPUT_DIR = flags.DEFINE_string(
 )
 _LIST = flags.DEFINE_string("list", None, "File that names recordings, one in each line.")
 _JOURNAL = flags.DEFINE_string(
-    "journal", None, "File that records what is done, so that an interrupted batch goes on."
+    "journal", None, "File that records what is done, so that an interrupted batch can resume."
 )
 flags.DEFINE_alias("manifest", "journal")
 _PARALLEL = flags.DEFINE_integer("parallel", 2, "Recordings to transcribe at a time.", 1)

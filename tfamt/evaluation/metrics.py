@@ -12,7 +12,7 @@ nearest its onset up to, not including, the one nearest its offset, one frame at
 
 Deviations from mir_eval, each where it gives a warning or an error instead of a figure:
 
-1. Without any reference or estimated note, every figure is 1: nothing was to be found and nothing was made up. With
+1. Without any reference or estimated note, every figure is 1: there was nothing to find, and nothing was added. With
    only one of the two empty every figure is 0, as in mir_eval.
 2. A note of no length counts as one of 1 ms, so that its onset can be found.
 """

@@ -31,8 +31,8 @@ def refine_logits(
 ) -> dict[str, Any]:
     """Add a learned correction to the head logits; zero-initialised, so it starts as the identity.
 
-    A dense head learns each key by itself. The evidence for a note is the same for all keys: a stroke followed by
-    sound, and no stronger stroke an octave below. One network for all keys learns it from each of them.
+    A dense head learns each key by itself. The evidence for a note is the same for all keys: an onset followed by
+    sound, and no stronger onset an octave below. One network for all keys learns it from each of them.
 
     Args:
       logits: of every head, before the sigmoid: Keras tensors [batch, frames, 88].

@@ -3,7 +3,7 @@
 Formats, distinguished by suffix and header:
 
 - `.mid`, `.midi`: standard MIDI (`tfamt.notes.midi`).
-- `.txt`: MAPS: columns OnsetTime, OffsetTime, MidiPitch parted by tabs, times in seconds, offsets already extended
+- `.txt`: MAPS: columns OnsetTime, OffsetTime, MidiPitch separated by tabs, times in seconds, offsets already extended
   by the sustain pedal, no velocity (Emiya, Bertin, David and Badeau, "MAPS", 2010).
 - `.csv` with onset, offset, pitch[, velocity]: what `tfamt.outputs.write_csv` writes, times in seconds.
 - `.csv` with start_time, end_time, ..., note, ...: MusicNet, times in samples at 44,100 Hz, no velocity (Thickstun,
@@ -88,7 +88,7 @@ def _maps_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
         raise InputError(
             f"line {number} is not the header of MAPS labels. Received: {' '.join(header)[:80]!r}",
             path=name,
-            fix="It reads: OnsetTime, OffsetTime, MidiPitch, parted by tabs.",
+            fix="It reads: OnsetTime, OffsetTime, MidiPitch, separated by tabs.",
         )
     return _rows(numbered, ("onsettime", "offsettime", "midipitch", None), _MAPS_HEADER, 1.0, name)
 

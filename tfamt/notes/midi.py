@@ -54,13 +54,13 @@ class MidiTrack:
     """Events of one track for the writer, all times in ticks.
 
     Attributes:
-      strokes: int64 [n, 4], rows (begin, end, pitch, velocity), no two of a pitch sounding together.
+      key_presses: int64 [n, 4], rows (begin, end, pitch, velocity), no two of a pitch sounding together.
       program: General MIDI program, 0..127.
       pedal: int64 [m, 2], (tick, CC64 value) in order of time.
       bend: pitch bend from the beginning, -8192..8191; None to write none.
     """
 
-    strokes: NDArray[np.int64]
+    key_presses: NDArray[np.int64]
     program: int = 0
     pedal: NDArray[np.int64] | None = None
     bend: int | None = None
@@ -152,9 +152,9 @@ def write_midi(
     if not 0 <= program <= 127:
         raise InputError(f"a MIDI program must lie in 0..127. Received: {program}")
     resolution = _resolution_for(notes.end)
-    strokes = _separate_strokes(notes, resolution * BEATS_PER_SECOND)
+    key_presses = _separate_notes(notes, resolution * BEATS_PER_SECOND)
     with new_file(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
-        file.write(encode_midi(MidiTrack(strokes, program), resolution))
+        file.write(encode_midi(MidiTrack(key_presses, program), resolution))
 
 
 def encode_midi(track: MidiTrack, resolution: int) -> bytes:
@@ -178,7 +178,7 @@ def _messages(track: MidiTrack) -> Iterator[Any]:
 
     In one tick the pedal comes first, then notes end, then notes begin.
     """
-    begin, end, pitch, velocity = track.strokes.T
+    begin, end, pitch, velocity = track.key_presses.T
     pedal = track.pedal if track.pedal is not None else np.zeros((0, 2), np.int64)
     kinds = (
         np.stack([pedal[:, 0], 0 * pedal[:, 0], 0 * pedal[:, 0], pedal[:, 1]], axis=1),
@@ -224,7 +224,7 @@ def _resolution_for(end: float) -> int:
     raise InputError(f"the notes end after {end:.0f} s, which is too late for a MIDI file")
 
 
-def _separate_strokes(notes: Notes, ticks_per_second: int) -> NDArray[np.int64]:
+def _separate_notes(notes: Notes, ticks_per_second: int) -> NDArray[np.int64]:
     """Return rows (begin, end, pitch, velocity) in ticks, int64 [m, 4], no two of a pitch sounding together."""
     begin = np.round(notes.onset * ticks_per_second).astype(np.int64)
     end = np.maximum(np.round(notes.offset * ticks_per_second).astype(np.int64), begin + 1)

@@ -11,7 +11,7 @@ start:
 - velocity: MIDI velocity / 127 wherever a note's onset triangle is above 0; the louder of two notes counts.
 
 A radius of 1.5 frames is the smallest for which the peak's two neighbours give the exact time back
-(`tfamt.transcription.note_decoder`), whatever the fraction.
+(`tfamt.transcription.note_decoder`), for any fraction.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Hold notes in a table: the result of a transcription.
 
-Glossary: a *note* is one key stroke: *onset* and *offset* in seconds from the start of the recording,
+Glossary: a *note* is one press of a key: *onset* and *offset* in seconds from the start of the recording,
 *pitch* as a MIDI note number (60 = middle C), *velocity* 1..127. An *interval* is a pair (onset, offset).
 """
 
@@ -138,7 +138,7 @@ def extend_by_sustain(notes: Notes, pedal: ArrayLike, end: float | None = None) 
       end: where a pedal that is never released lets go; default: the last event of either kind.
 
     Returns:
-      The notes with later offsets. A note struck again ends at the second stroke at the latest, held
+      The notes with later offsets. A note whose key is struck again ends at the re-strike at the latest, held
       key or not: a string sounds one note at a time.
     """
     offset = releases_by_sustain(notes, pedal, end)
@@ -150,7 +150,7 @@ def extend_by_sustain(notes: Notes, pedal: ArrayLike, end: float | None = None) 
 def releases_by_sustain(
     notes: Notes, pedal: ArrayLike, end: float | None = None
 ) -> NDArray[np.float64]:
-    """Return when key and pedal have both released each note, ignoring later strokes: float64 [n], seconds.
+    """Return when key and pedal have both released each note, ignoring re-strikes: float64 [n], seconds.
 
     Arguments are those of `extend_by_sustain`.
     """

@@ -111,7 +111,7 @@ def write_overlay_png(
     axes.set_ylim(lowest - 2.5, highest + 2.5)
     axes.grid(axis="y", color="0.85", linewidth=0.6)
     axes.set_axisbelow(False)
-    axes.set_xlabel("time (s); strokes: onsets, labelled below, transcribed above")
+    axes.set_xlabel("time (s); ticks: onsets, labelled below, transcribed above")
     axes.set_title(title, loc="left", parse_math=False)
     kinds = {"hit": HIT, "missed": MISSED, "extra": EXTRA}
     patches = [Patch(color=colour, label=name) for name, colour in kinds.items()]

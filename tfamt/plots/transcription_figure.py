@@ -186,7 +186,7 @@ def _draw_notes(axes: Axes, notes: Notes, onset_width: float) -> None:
         alpha=0.8,
     )
     axes.add_collection(bars, autolim=False)
-    # A stroke at the onset parts notes of one key without a gap; it thins out as the picture gets crowded.
+    # A line at the onset separates notes of one key without a gap; it gets thinner as notes get closer.
     axes.vlines(left, bottom, top, colors="black", linewidth=onset_width)
     axes.figure.colorbar(bars, ax=axes, label="velocity", fraction=0.02, pad=0.01)
 

@@ -32,7 +32,7 @@ class WeightAverages:
             average.assign(weight.value)
 
     def update(self, strategy: tf.distribute.Strategy, steps: tf.Tensor) -> None:
-        """Update the averages after so many steps; inside a graph."""
+        """Update the averages after a number of steps; inside a graph."""
         done = tf.cast(steps, tf.float32)
         # The decay grows with the steps, or a young average would keep the initial weights for too long.
         decay = tf.minimum(self._decay, (1.0 + done) / (10.0 + done))

@@ -55,7 +55,7 @@ def unwritable(run_dir: Path, step: int, error: Exception) -> InputError:
     return InputError(
         f"the checkpoint of step {step} cannot be written ({_first_line(error)}); the one before is whole",
         path=run_dir,
-        fix="Make room and start the command again: the run goes on from there.",
+        fix="Make room and start the command again: the run resumes from there.",
     )
 
 

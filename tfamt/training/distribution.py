@@ -33,7 +33,7 @@ def choose_strategy(name: str = "auto", logical_cpus: int = 1) -> tf.distribute.
       name: "single" for one device; "mirrored" for all devices of this machine; "multiworker" for all machines that
         the environment variable TF_CONFIG names; "auto" for what there is: several machines, several GPUs or one
         device.
-      logical_cpus: splits the CPU into so many devices, to try without GPUs what runs on them.
+      logical_cpus: number of devices that the CPU is split into, to try strategies without GPUs.
 
     Raises:
       InputError: there is no such strategy, or TF_CONFIG does not fit it.

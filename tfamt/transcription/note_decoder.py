@@ -61,7 +61,7 @@ class NoteDecoder:
 
     - "edges" (Cheuk et al., ICPR 2020): the first frame at or above the threshold after one below it.
     - "onsets": a local maximum of the onset roll at or above its threshold, placed between frames by its
-      neighbours; its velocity is the mean of the three frames, weighted by the onset roll. A new stroke of a sounding
+      neighbours; its velocity is the mean of the three frames, weighted by the onset roll. A new onset of a sounding
       key ends the note before it.
 
     In both a note ends where the piano roll falls below its threshold, and is given one frame later; or, with
@@ -135,13 +135,13 @@ class NoteDecoder:
         if self._by_expected_score:
             sounds = sounding_probabilities(pianoroll, threshold)
             self._ends = np.stack([sounds, self._rolls["offset"]], axis=-1)
-        strokes = self._strokes(opens)
-        for key in sorted(strokes.keys() | self._open.keys()):
-            self._decode_key(key, strokes.get(key, []), sounding[:, key])
+        new_notes = self._new_notes(opens)
+        for key in sorted(new_notes.keys() | self._open.keys()):
+            self._decode_key(key, new_notes.get(key, []), sounding[:, key])
         self._first += looked_at
         self._rolls = {name: roll[-2:] for name, roll in self._rolls.items()}
 
-    def _strokes(self, opens: NDArray[np.bool_]) -> dict[int, list[_OpenNote]]:
+    def _new_notes(self, opens: NDArray[np.bool_]) -> dict[int, list[_OpenNote]]:
         """Return by key the notes that open in frames 1..n-2 of the buffer (`opens` [n - 2, 88]), in order."""
         keys, frames = np.nonzero(opens.T)
         frames += 1
@@ -157,16 +157,18 @@ class NoteDecoder:
             values = np.stack([self._rolls["velocity"][frames + step, keys] for step in reach])
             mean = (values * around).sum(axis=0) / around.sum(axis=0)
             velocities = np.rint(127 * mean).clip(1, 127).astype(np.int64)
-        strokes: dict[int, list[_OpenNote]] = {}
+        new_notes: dict[int, list[_OpenNote]] = {}
         columns = (keys, self._first + frames, positions, roll[frames, keys], velocities)
         for key, *values in zip(*(column.tolist() for column in columns), strict=True):
-            strokes.setdefault(key, []).append(_OpenNote(*values))
-        return strokes
+            new_notes.setdefault(key, []).append(_OpenNote(*values))
+        return new_notes
 
-    def _decode_key(self, key: int, strokes: list[_OpenNote], sounding: NDArray[np.bool_]) -> None:
+    def _decode_key(
+        self, key: int, new_notes: list[_OpenNote], sounding: NDArray[np.bool_]
+    ) -> None:
         """Decode one key's frames 1..n-2 of the buffer."""
         cursor, end = 1, len(sounding) - 1
-        for note in strokes:
+        for note in new_notes:
             index = note.frame - self._first
             self._close_if_ended(key, sounding, cursor, index)
             cursor = index
@@ -248,7 +250,7 @@ class NoteDecoder:
 def peak_offset(before: Column, peak: Column, after: Column) -> Column:
     """Return the tops of triangles, in frames from their highest samples: -0.5..0.5, of the arguments' shape.
 
-    Exact for the onset rolls of `tfamt.notes.piano_roll`, whatever their height (compare Kong et al., 2021, section
+    Exact for the onset rolls of `tfamt.notes.piano_roll`, for any height (compare Kong et al., 2021, section
     III-E).
     """
     height = peak - np.minimum(before, after)

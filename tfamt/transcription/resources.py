@@ -16,7 +16,7 @@ _ARENAS = 2
 
 
 def share_cores(recordings: int = 1) -> None:
-    """Divide the cores between calls of the network, for so many recordings at a time.
+    """Divide the cores between calls of the network, for a number of recordings at a time.
 
     A call on one core wastes nothing; on all cores its threads wait for each other. Does nothing once TensorFlow has
     begun to compute, or where the user set TF_NUM_INTRAOP_THREADS.

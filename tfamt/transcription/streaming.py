@@ -1,4 +1,4 @@
-"""Transcribe a stream: notes while the music goes on."""
+"""Transcribe a stream: notes while the music plays."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Lock files against other processes.
 
-The kernel releases a lock when the process that holds it ends, whatever ended it.
+The kernel releases a lock when the process that holds it ends, for any reason.
 """
 
 from __future__ import annotations

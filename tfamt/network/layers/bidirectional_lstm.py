@@ -42,7 +42,7 @@ class BidirectionalLSTM(keras.layers.Layer):
         features = input_shape[-1]
         if features is None:
             raise ValueError(f"The last axis must be known. Received: input_shape={input_shape}")
-        # PyTorch's initial range, whatever the shape of the weight.
+        # PyTorch's initial range, for any shape of the weight.
         limit = 1.0 / np.sqrt(self.units)
 
         def weight(name: str, *shape: int) -> Any:
