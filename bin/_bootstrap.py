@@ -1,4 +1,4 @@
-"""Starts a command of tfamt from a fresh clone: makes .venv with the project in it, once, and runs the command there.
+"""Start a command of tfamt from a fresh clone: make .venv with the project in it, once, and run the command there.
 
 Uses the standard library only, and nothing that Python 3.6 lacks, so that it can say what is missing.
 """
@@ -22,7 +22,7 @@ PROBE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
 
 
 def launch(module, extras=()):
-    """Runs `python -m module` with the command line's arguments; does not return.
+    """Run `python -m module` with the command line's arguments; never return.
 
     In an environment that has tfamt that one is used, else .venv in the checkout, which is made if need be.
     """
@@ -31,12 +31,12 @@ def launch(module, extras=()):
 
 
 def launch_folder(name, extras=()):
-    """Runs __main__.py of a folder of the checkout; does not return."""
+    """Run __main__.py of a folder of the checkout; never return."""
     execute([os.path.join(ROOT, name)], extras)
 
 
 def execute(arguments, extras):
-    """Becomes the right python, with `arguments` and those of the command line."""
+    """Replace this process by the right python, with `arguments` and those of the command line."""
     try:
         python = find_environment(extras)
     except KeyboardInterrupt:
@@ -48,7 +48,7 @@ def execute(arguments, extras):
 
 
 def find_environment(extras):
-    """The python of the environment to use, which then has all that `extras` ask for."""
+    """Return the python of the environment to use, after installing the packages of `extras`."""
     requirements = requirements_of_tfamt()
     if requirements is None or os.path.realpath(sys.prefix) == os.path.realpath(ENVIRONMENT):
         return ready_environment(extras)
@@ -62,7 +62,7 @@ def find_environment(extras):
 
 
 def requirements_of_tfamt():
-    """What the tfamt that this interpreter has installed asks for; None if it has none."""
+    """Return the requirements of the tfamt installed for this interpreter; None without one."""
     if sys.version_info < VERSIONS[-1]:
         return None
     from importlib import metadata
@@ -75,7 +75,7 @@ def requirements_of_tfamt():
 
 
 def missing_packages(requirements, extras):
-    """The packages that `extras` ask for and this interpreter does not have."""
+    """Return the packages of `extras` that this interpreter does not have."""
     from importlib import metadata
 
     missing = []
@@ -92,7 +92,7 @@ def missing_packages(requirements, extras):
 
 
 def ready_environment(extras):
-    """The python of .venv, after installing whatever is missing there."""
+    """Return the python of .venv, after installing missing packages there."""
     needed = {"", *extras}
     if needed <= installed_extras():
         return PYTHON
@@ -110,7 +110,7 @@ def ready_environment(extras):
 
 
 def installed_extras(any_state=False):
-    """The extras that .venv has, with "" for the project itself; none if setup.py has changed since.
+    """Return the extras that .venv has, with "" for the project itself; none if setup.py has changed since.
 
     any_state: also count what an older setup.py installed.
     """
@@ -125,13 +125,13 @@ def installed_extras(any_state=False):
 
 
 def fingerprint():
-    """Changes whenever the dependencies may have, or the checkout has moved."""
+    """Return a text that changes with the dependencies and the place of the checkout."""
     with open(os.path.join(ROOT, "setup.py"), "rb") as file:
         return hashlib.sha256(file.read() + ROOT.encode()).hexdigest()
 
 
 def install(extras, lock):
-    """Makes .venv and installs the project into it, in place; writes the marker last."""
+    """Make .venv and install the project into it, in place; write the marker last."""
     start = time.time()
     if has_gpu():
         extras = extras | {"gpu"}
@@ -165,19 +165,19 @@ def install(extras, lock):
 
 
 def target_of(extras):
-    """The checkout with extras, as pip wants to be told."""
+    """Return the checkout with extras, in the syntax of pip."""
     names = ",".join(sorted(set(extras) - {""}))
     return ROOT + ("[%s]" % names if names else "")
 
 
 def version_of(package):
-    """The version of a package in .venv."""
+    """Return the version of a package in .venv."""
     code = "from importlib.metadata import version; print(version(%r))" % package
     return subprocess.check_output([PYTHON, "-c", code], universal_newlines=True).strip()
 
 
 def step(command, what, lock):
-    """Runs a part of the installation, its output in a log; ends the program, saying why, if it fails."""
+    """Run a part of the installation, its output in a log; exit with a message if it fails."""
     os.makedirs(ENVIRONMENT, exist_ok=True)
     show(what)
     lines = []
@@ -208,7 +208,7 @@ def step(command, what, lock):
 
 
 def show(what, line=None):
-    """Shows on one line of a terminal what the installation is at; elsewhere only says what it begins."""
+    """Show the progress of the installation on one line of a terminal; elsewhere only its beginning."""
     if not sys.stderr.isatty():
         if line is None:
             say(what)
@@ -219,12 +219,12 @@ def show(what, line=None):
 
 
 def say(what):
-    """Tells the user something; standard output is the command's."""
+    """Write a message to standard error; standard output belongs to the command."""
     print("tfamt: " + what, file=sys.stderr, flush=True)
 
 
 def works(command):
-    """Whether a command can be run and succeeds."""
+    """Return whether a command can be run and succeeds."""
     try:
         return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
     except OSError:
@@ -232,12 +232,12 @@ def works(command):
 
 
 def has_gpu():
-    """Whether an NVIDIA GPU answers."""
+    """Return whether an NVIDIA GPU answers."""
     return works(["nvidia-smi"])
 
 
 def find_python():
-    """A Python that TensorFlow 2.17 and tensorflow-io have wheels for."""
+    """Return a Python for which TensorFlow 2.17 and tensorflow-io have wheels."""
     own = getattr(sys, "_base_executable", sys.executable)
     names = ["python%d.%d" % version for version in VERSIONS]
     for candidate in [own] + [path for path in map(shutil.which, names) if path]:

@@ -54,12 +54,12 @@ class AudioInfo:
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Return the length in seconds."""
         return self.num_frames / self.sample_rate
 
     @property
     def num_samples(self) -> int:
-        """Return number of samples at 16 kHz: num_frames * 16000 / sample_rate, rounded, halves up."""
+        """Return the number of samples at 16 kHz: num_frames * 16000 / sample_rate, rounded, halves up."""
         return (2 * self.num_frames * SAMPLE_RATE + self.sample_rate) // (2 * self.sample_rate)
 
 

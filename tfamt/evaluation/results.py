@@ -59,7 +59,7 @@ class Evaluation:
 
     @property
     def errors(self) -> Counts:
-        """Errors of all pieces together."""
+        """Return the errors of all pieces together."""
         return add_counts(*(piece.errors for piece in self.pieces.values()))
 
     @property

@@ -102,7 +102,7 @@ class Notes:
 
     @property
     def intervals(self) -> NDArray[np.float64]:
-        """Onsets and offsets as float64 [n, 2], seconds: the form that mir_eval takes."""
+        """Return onsets and offsets as float64 [n, 2], seconds: the form that mir_eval takes."""
         return np.stack([self.onset, self.offset], axis=1)
 
     @property

@@ -57,7 +57,7 @@ class StreamingTranscriber:
 
     @property
     def latency(self) -> float:
-        """Seconds of audio from the end of a note until it is returned, at most.
+        """Return the longest time from the end of a note until it is returned, in seconds of audio.
 
         The note ends in the first frame that its window keeps, and the window must be complete. A sample rate other
         than the model's adds the delay of the resampler, below 0.1 s.
