@@ -36,7 +36,6 @@ from tfamt.utils.atomic_files import atomic_write
 if TYPE_CHECKING:
     from pipelines.rendering.performances import Performance
     from pipelines.studies.robustness import Example, Waveform
-    from tfamt.notes.table import Notes
     from tfamt.transcription.transcriber import Transcriber
 
 _WEIGHTS = flags.DEFINE_string("weights", None, "Weights file; default: the model in the package.")

@@ -14,8 +14,6 @@ from tfamt.config import Config
 from tfamt.network.frontend import build_frontend
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from tfamt.training.distribution import Share
 
 

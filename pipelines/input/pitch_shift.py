@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -12,9 +11,6 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
 from tfamt.errors import InputError
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 MARGIN = 1024
 """Samples at both ends of what is resampled that are dropped: the Fourier transform takes the ends for neighbours."""

@@ -28,8 +28,6 @@ from pipelines.preparation.records import SEGMENT_SAMPLES, parse_span
 from tfamt.frames import FrameGrid
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from tfamt.training.distribution import Share
 
 

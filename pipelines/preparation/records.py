@@ -11,7 +11,7 @@ import io
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -20,9 +20,6 @@ from numpy.typing import NDArray
 
 from pipelines.preparation.flac import decode_flac
 from tfamt.notes.table import Notes
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 SAMPLE_RATE = 16000
 SEGMENT_SAMPLES = 640 * 512

@@ -16,7 +16,6 @@ from tfamt.utils.output_paths import new_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 FloatArray = NDArray[np.float32] | NDArray[np.float64]
 

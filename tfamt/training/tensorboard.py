@@ -20,9 +20,6 @@ from tfamt.notes.table import Notes
 from tfamt.transcription.note_decoder import decode
 
 if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
-
     from tfamt.config import Config
 
 Array = NDArray[np.float32]
