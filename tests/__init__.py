@@ -1,1 +1,1 @@
-"""The tests; `python -m tests` runs them with all other checks."""
+"""Test tfamt; `python -m tests` runs the tests with all other checks."""

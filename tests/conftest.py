@@ -1,4 +1,4 @@
-"""Fixtures that every test file may use."""
+"""Define the fixtures of all tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example: what is typed in, what was made of it, and that both still belong together."""
+"""Test that the example's notes, audio and script belong together."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_notes_are_those_of_the_score(midi_file: Path) -> None:
     # Bar 11, G B D G B, and the chord.
     assert notes.pitch[-13:-5].tolist() == [55, 59, 62, 67, 71, 62, 67, 71]
     assert sorted(notes.pitch[-5:].tolist()) == [48, 60, 64, 67, 72]
-    # F# is struck in bars 6 and 10 alone: third of five notes in one (two strokes a half bar), fourth in the
+    # F# is struck in bars 6 and 10 alone: third of five notes in one (two onsets a half bar), fourth in the
     # other (two as well).
     assert Counter(notes.pitch.tolist())[66] == 8
 

@@ -1,4 +1,4 @@
-"""The flagfiles: what the paper's say, and that each starts, steps and evaluates."""
+"""Test the flagfiles: the paper's values, and that each trains a step and evaluates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are broken in ways nobody thought of: what they hold, or an error that says so; nothing else.
+"""Test every reader on damaged files: a valid result or a clear error.
 
 Sound is in test_audio_fuzz.py, servers and SavedModels are in test_serving_hostile.py.
 """

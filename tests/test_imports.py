@@ -1,4 +1,4 @@
-"""Which packages an import loads. The layers are contracts in pyproject.toml."""
+"""Test which packages an import loads; the layers are contracts in pyproject.toml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limits of the layout: sizes of packages, modules and pages, names of files, flagfiles."""
+"""Test the limits of the layout: sizes of packages, modules and pages, file names, flagfiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""bin/benchmark: that it measures what it says, through the command line, and what it shows of memory in small."""
+"""Test bin/benchmark through the command line: printed figures, and that memory is bounded."""
 
 from __future__ import annotations
 

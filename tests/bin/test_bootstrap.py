@@ -1,4 +1,4 @@
-"""The launchers in bin/, on a tiny project in tfamt's place: real environments, real pip, no network."""
+"""Test the launchers in bin/ on a tiny project: real environments, real pip, no network."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def _run_under(monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], execut
     monkeypatch.setattr(sys, "_base_executable", executable)
 
 
-def test_python_that_is_too_old_is_told_so(
+def test_python_that_is_too_old_is_refused(
     bootstrap: ModuleType, search_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _run_under(monkeypatch, (3, 8, 1), _executable(search_path / "python3", "echo 3.8"))
@@ -241,7 +241,7 @@ def test_another_python_is_looked_for(
     assert bootstrap.find_python() == good
 
 
-def test_python_without_venv_is_told_the_package(
+def test_python_without_venv_names_the_package(
     bootstrap: ModuleType, search_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _run_under(monkeypatch, (3, 11, 2), _executable(search_path / "python3", "exit 1"))

@@ -1,4 +1,4 @@
-"""Maps the weights of the authors' PyTorch network onto ours, layer by layer."""
+"""Map the weights of the authors' PyTorch network onto ours, layer by layer."""
 
 from __future__ import annotations
 

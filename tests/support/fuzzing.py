@@ -1,4 +1,4 @@
-"""What all tests with made-up damage share: how many cases, how bytes are damaged, and the limits nothing may exceed.
+"""Share the number of cases, the kinds of damage and the resource limits of fuzz tests.
 
 TFAMT_FUZZ_CASES=10000 makes as many cases as the environment says instead of 200.
 """

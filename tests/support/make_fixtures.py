@@ -1,4 +1,4 @@
-"""Builds small data sets in the layouts of the genuine ones, byte for byte the same at every run.
+"""Build small data sets in the layouts of the genuine ones, identical at every run.
 
 `python tests/support/make_fixtures.py FOLDER` writes all of them, for a look; the tests call the functions.
 """

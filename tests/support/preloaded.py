@@ -1,4 +1,4 @@
-"""What every process forked in tests/support/processes.py has at hand: importing it takes a second of each otherwise.
+"""Import the packages that processes forked in tests/support/processes.py share.
 
 Nothing that defines flags: commands share names of flags.
 """

@@ -1,4 +1,4 @@
-"""Commands as processes of their own, forked from one that has loaded TensorFlow: real ones, that start in no time."""
+"""Run commands as real processes, forked from one that has loaded TensorFlow."""
 
 from __future__ import annotations
 

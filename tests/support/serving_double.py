@@ -1,4 +1,4 @@
-"""A small server that speaks TensorFlow Serving's two protocols and runs a real SavedModel.
+"""Serve a real SavedModel by TensorFlow Serving's two protocols.
 
 It does what TensorFlow Serving documents of Predict: signatures, output filters, named outputs, status codes.
 """
@@ -66,7 +66,7 @@ class _Grpc(prediction_service_pb2_grpc.PredictionServiceServicer):
         for name in request.output_filter or outputs:
             response.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name]))
             if outputs[name].dtype == np.float32:
-                # As TensorFlow Serving does unless it is told otherwise: one field for each number.
+                # As TensorFlow Serving does by default: one field for each number.
                 response.outputs[name].tensor_content = b""
                 response.outputs[name].float_val[:] = outputs[name].ravel().tolist()
         return response
@@ -134,7 +134,7 @@ def _answer(model: Model, path: str, request: dict[str, Any]) -> tuple[int, dict
 
 @contextlib.contextmanager
 def raw_server(answers: bytes, *, chunk: int = 2**20, wait: float = 0.0) -> Iterator[str]:
-    """Sends the same bytes to whoever connects, whatever they ask; `chunk` bytes at once."""
+    """Send the same bytes to every client, for any request; `chunk` bytes at once."""
     import socket
     import socketserver
     import time

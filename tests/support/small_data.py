@@ -1,4 +1,4 @@
-"""A prepared data set of a few short pieces of simple tones, with all three splits."""
+"""Prepare a data set of a few short pieces of simple tones, with all three splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fixtures are the same at every run, and laid out as the genuine data sets are."""
+"""Test that fixtures are identical at every run, in the layout of the genuine data sets."""
 
 from __future__ import annotations
 

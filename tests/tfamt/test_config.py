@@ -1,4 +1,4 @@
-"""Configs: JSON, checks, presets."""
+"""Test configs: JSON, checks, presets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configs of earlier versions."""
+"""Test the migration of configs of earlier versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples, frames and seconds."""
+"""Test the conversion between samples, frames and seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The weights in the package, on the example.
+"""Test the weights in the package on the example.
 
 tests/data/prelude_notes.csv is what they made of it when they were released. It changes with the weights, and only with
 them: bin/transcribe --precision=float32 --csv --output_dir=OUT examples/prelude.ogg writes it again.
@@ -29,7 +29,7 @@ def test_the_example_is_transcribed_as_when_the_weights_were_released(root: Path
         np.testing.assert_array_equal(notes.pitch, golden.pitch)
 
 
-def test_it_hears_what_is_played(root: Path) -> None:
+def test_it_transcribes_the_example(root: Path) -> None:
     notes = tfamt.transcribe(root / "examples" / "prelude.ogg")
     figures = score(read_midi(root / "examples" / "reference" / "prelude.mid"), notes)
     # Measured at release, in float32: 1.000 and 0.974.

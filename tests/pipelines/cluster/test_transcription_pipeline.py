@@ -1,4 +1,4 @@
-"""Transcription by Beam: the notes of the local command, and what it does with what is there or broken."""
+"""Test transcription by Beam: the notes of the local command, existing results, damaged recordings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""bin/evaluate as a user calls it: real processes, real files."""
+"""Test bin/evaluate through the command line, with real processes and files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfamt.notes.table import Notes
 from tfamt.notes.tables import write_csv
 
 REFERENCE = Notes.from_rows([(0.0, 0.32, 60, 20), (0.64, 1.28, 64, 60), (1.28, 1.92, 67, 100)])
-HEARD = Notes.from_rows([(0.032, 0.32, 60, 20), (0.64, 1.6, 64, 60), (3.0, 4.0, 67, 100)])
+TRANSCRIBED = Notes.from_rows([(0.032, 0.32, 60, 20), (0.64, 1.6, 64, 60), (3.0, 4.0, 67, 100)])
 
 
 def evaluate(*arguments: str | Path, root: Path) -> subprocess.CompletedProcess[str]:
@@ -37,12 +37,12 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     (reference / "2004").mkdir(parents=True)
     estimate.mkdir()
     write_midi(REFERENCE, reference / "2004" / "first.midi")
-    write_midi(HEARD, estimate / "first.mid")
-    rows = [f"{on}\t{off}\t{pitch}" for on, off, pitch, _ in HEARD]
+    write_midi(TRANSCRIBED, estimate / "first.mid")
+    rows = [f"{on}\t{off}\t{pitch}" for on, off, pitch, _ in TRANSCRIBED]
     (reference / "zweites Stück.txt").write_text(
         "\n".join(["OnsetTime\tOffsetTime\tMidiPitch", *rows])
     )
-    write_csv(HEARD, estimate / "zweites Stück.csv")
+    write_csv(TRANSCRIBED, estimate / "zweites Stück.csv")
     return reference, estimate
 
 
@@ -67,7 +67,7 @@ def test_table_and_json_of_two_folders(
     )
     report = json.loads(out.read_text("utf-8"))
     assert report["frames_per_second"] == 31.25 and report["problems"] == []
-    # Frames: played 10 + 20 + 20, heard 9 + 30 + 31 (93.75 and 125), of which 9 + 20 agree.
+    # Frames: played 10 + 20 + 20, estimated 9 + 30 + 31 (93.75 and 125), of which 9 + 20 agree.
     assert report["pieces"]["first"]["scores"]["frame_precision"] == 29 / 70
     assert report["pieces"]["first"]["scores"]["frame_recall"] == 29 / 50
     assert report["pieces"]["first"]["reference"].endswith("2004/first.midi")

@@ -1,4 +1,4 @@
-"""Feature maps, against the model taken apart, and bin/inspect."""
+"""Test feature maps against the layers of the model, and bin/inspect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""bin/train through the command line, on data that it makes itself."""
+"""Test bin/train through the command line, on synthesised data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each augmentation must and must not change."""
+"""Test the effects and the invariants of each augmentation."""
 
 from __future__ import annotations
 
@@ -72,8 +72,10 @@ def test_noise_is_of_all_colours_from_white_to_brown() -> None:
 def test_a_room_is_plain_convolution() -> None:
     waveform = _music()
     response = np.array([1.0, 0.0, 0.5, -0.25], np.float32)
-    heard = reverberate(tf.constant(waveform), SEED, [response], 1.0).numpy()
-    np.testing.assert_allclose(heard, np.convolve(waveform, response)[: len(waveform)], atol=1e-5)
+    transcribed = reverberate(tf.constant(waveform), SEED, [response], 1.0).numpy()
+    np.testing.assert_allclose(
+        transcribed, np.convolve(waveform, response)[: len(waveform)], atol=1e-5
+    )
     untouched = reverberate(tf.constant(waveform), SEED, [response], 0.0).numpy()
     np.testing.assert_array_equal(untouched, waveform)
 

@@ -1,4 +1,4 @@
-"""Windows at another pitch: what moves with it and what must not."""
+"""Test transposed and detuned windows: shifted labels and audio, unchanged times."""
 
 from __future__ import annotations
 
@@ -36,22 +36,24 @@ def _peak_hz(waveform: np.ndarray) -> float:
 @pytest.mark.parametrize("cents", [-1200.0, -230.0, -20.0, 0.0, 7.5, 20.0, 330.0, 1200.0])
 def test_a_sine_moves_by_the_cents_and_keeps_its_level(cents: float) -> None:
     samples = 32_000
-    stretch = resampling_for(ratio_of(0, cents), samples)
-    assert abs(1200 * np.log2(stretch.ratio) - cents) <= 2.0
-    assert stretch.source <= longest_source(PitchShift(12, 0.0), samples)
-    sine = np.sin(2 * np.pi * 440.0 * np.arange(stretch.source) / RATE).astype(np.float32)
-    moved = resample(tf.constant(sine), tf.constant(stretch.target)).numpy()
-    window = moved[stretch.lead : stretch.lead + samples]
+    resampling = resampling_for(ratio_of(0, cents), samples)
+    assert abs(1200 * np.log2(resampling.ratio) - cents) <= 2.0
+    assert resampling.source <= longest_source(PitchShift(12, 0.0), samples)
+    sine = np.sin(2 * np.pi * 440.0 * np.arange(resampling.source) / RATE).astype(np.float32)
+    moved = resample(tf.constant(sine), tf.constant(resampling.target)).numpy()
+    window = moved[resampling.lead : resampling.lead + samples]
     assert len(window) == samples
-    assert 1200 * np.log2(_peak_hz(window) / (440.0 * stretch.ratio)) == pytest.approx(0, abs=0.3)
+    assert 1200 * np.log2(_peak_hz(window) / (440.0 * resampling.ratio)) == pytest.approx(
+        0, abs=0.3
+    )
     assert np.sqrt(np.mean(window**2)) == pytest.approx(np.sqrt(0.5), rel=1e-3)
 
 
 def test_nothing_folds_back_from_above_half_the_sample_rate() -> None:
-    stretch = resampling_for(ratio_of(3, 0.0), 32_000)
-    high = np.sin(2 * np.pi * 7500.0 * np.arange(stretch.source) / RATE).astype(np.float32)
-    moved = resample(tf.constant(high), tf.constant(stretch.target)).numpy()
-    window = moved[stretch.lead : stretch.lead + 32_000]
+    resampling = resampling_for(ratio_of(3, 0.0), 32_000)
+    high = np.sin(2 * np.pi * 7500.0 * np.arange(resampling.source) / RATE).astype(np.float32)
+    moved = resample(tf.constant(high), tf.constant(resampling.target)).numpy()
+    window = moved[resampling.lead : resampling.lead + 32_000]
     assert np.sqrt(np.mean(window**2)) < 1e-3
 
 
@@ -66,28 +68,28 @@ def _windows(
 
 
 def _expected(spec: WindowSpec, num_frames: int) -> dict[str, np.ndarray]:
-    """The shifted window by plain numpy: a Fourier series of the stretch, read where the window's samples lie."""
+    """The shifted window by plain numpy: a Fourier series of the resampling, read where the window's samples lie."""
     audio, notes = _recording(spec.recording)
     samples = num_frames * GRID.hop
-    stretch = resampling_for(spec.ratio, samples)
-    begin = stretch.begin(spec.start)
-    source = np.zeros(stretch.source)
-    low, high = max(begin, 0), min(begin + stretch.source, len(audio))
+    resampling = resampling_for(spec.ratio, samples)
+    begin = resampling.begin(spec.start)
+    source = np.zeros(resampling.source)
+    low, high = max(begin, 0), min(begin + resampling.source, len(audio))
     source[low - begin : high - begin] = audio[low:high] / 32_768
-    spectrum = np.fft.rfft(source)[: stretch.target // 2 + 1]
-    whole = np.zeros(stretch.target // 2 + 1, complex)
+    spectrum = np.fft.rfft(source)[: resampling.target // 2 + 1]
+    whole = np.zeros(resampling.target // 2 + 1, complex)
     whole[: len(spectrum)] = spectrum
-    waveform = np.fft.irfft(whole * stretch.target / stretch.source, stretch.target)
+    waveform = np.fft.irfft(whole * resampling.target / resampling.source, resampling.target)
 
     def seconds(time: np.ndarray) -> np.ndarray:
         # A minute later, since notes cannot begin before 0.
-        return (time - begin / RATE) / stretch.ratio - stretch.lead / RATE + 60.0
+        return (time - begin / RATE) / resampling.ratio - resampling.lead / RATE + 60.0
 
     moved = Notes(
         seconds(notes.onset), seconds(notes.offset), notes.pitch + spec.semitones, notes.velocity
     )
     return {
-        "waveform": waveform[stretch.lead : stretch.lead + samples],
+        "waveform": waveform[resampling.lead : resampling.lead + samples],
         **notes_to_rolls(moved, num_frames, GRID, 60 * RATE),
     }
 

@@ -1,4 +1,4 @@
-"""Windows of a prepared data set against a plain numpy re-implementation."""
+"""Test windows of a prepared data set against a plain numpy re-implementation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preparing data sets, through the command line as users do."""
+"""Test the preparation of data sets through the command line."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ def test_manifest_and_description_say_what_is_there(prepared: Path) -> None:
         name: checksum for name, checksum in content.items() if name.endswith(".tfrecord")
     }
     assert (prepared / "report.txt").read_text() == "Nothing was left out.\n"
-    told = command("pipelines.commands.prepare", f"--describe={prepared}").stdout
-    rows = [line.split() for line in told.splitlines()]
+    printed = command("pipelines.commands.prepare", f"--describe={prepared}").stdout
+    rows = [line.split() for line in printed.splitlines()]
     assert ["train", "3", "0.01", "404", "8.0"] in rows
     assert (prepared / "describe.png").read_bytes().startswith(b"\x89PNG")
     (prepared / "describe.png").unlink()
@@ -313,7 +313,7 @@ def test_a_worker_that_dies_is_an_error_and_not_a_wait(source: Path, tmp_path: P
         time.sleep(0.01)
     # Each is a shell with the worker below it.
     os.kill(_children(process.pid)[-1], signal.SIGKILL)
-    _, told = process.communicate(timeout=30)
+    _, printed = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "error: a worker process died" in told
-    assert "Traceback" not in told
+    assert "error: a worker process died" in printed
+    assert "Traceback" not in printed

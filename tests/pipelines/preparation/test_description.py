@@ -1,4 +1,4 @@
-"""The text of bin/prepare --describe, from an index written by hand."""
+"""Test the text of bin/prepare --describe on an index written by hand."""
 
 from __future__ import annotations
 

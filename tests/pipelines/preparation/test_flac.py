@@ -1,4 +1,4 @@
-"""FLAC records decoded in a graph, and a tensorflow-io that does not fit its TensorFlow."""
+"""Test FLAC decoding in a graph, and a tensorflow-io that does not fit its TensorFlow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged records: which are found, and what training does about them."""
+"""Test the detection of damaged records, and the training that follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives are read in place, and refused when they are damaged or lead elsewhere."""
+"""Test that archives are read in place, and refused if damaged or unsafe."""
 
 from __future__ import annotations
 

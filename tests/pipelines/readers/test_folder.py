@@ -1,4 +1,4 @@
-"""A user's own folder of recordings."""
+"""Test the reader of a user's own folder."""
 
 from __future__ import annotations
 

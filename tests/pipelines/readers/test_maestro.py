@@ -1,4 +1,4 @@
-"""MAESTRO in its three versions, zipped and unpacked, whole and without audio."""
+"""Test the reader of MAESTRO: three versions, zipped and unpacked, with and without audio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MAPS as zips, folders and both; on its own terms of what may be trained on."""
+"""Test the reader of MAPS: zips and folders, and the pieces removed from training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MusicNet as distributed and unpacked, with both test sets."""
+"""Test the reader of MusicNet: archive and folders, both test sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets are consistent or refused."""
+"""Test the consistency checks of data sets."""
 
 from __future__ import annotations
 

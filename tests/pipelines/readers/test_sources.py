@@ -1,4 +1,4 @@
-"""Finding files, opening them, and joining labels with velocities."""
+"""Test finding and opening of files, and the join of labels with velocities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made where music has too little: exercises over all keys, sounds without notes."""
+"""Test generated exercises over all keys and sounds without notes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rendered recordings: labels and sound come from the same events, and lie at the same times."""
+"""Test that labels and sound of rendered recordings agree in events and times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulated rooms: their acoustics against textbook formulas, and the command that writes them."""
+"""Test simulated rooms against textbook formulas, and their command."""
 
 from __future__ import annotations
 

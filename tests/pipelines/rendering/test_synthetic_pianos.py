@@ -1,4 +1,4 @@
-"""Invented pianos: the SoundFont format, the physics of their strings, and how FluidSynth plays them."""
+"""Test synthetic pianos: SoundFont format, physics of strings, FluidSynth's rendering."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_strings_are_stiff_and_die_away() -> None:
     assert levels == sorted(levels, reverse=True) and levels[3] < 0.2 * levels[0]
 
 
-def test_hard_strokes_are_brighter_and_pianos_differ() -> None:
+def test_loud_notes_are_brighter_and_pianos_differ() -> None:
     def brightness(seed: int, layer: int) -> float:
         piano = invent(np.random.default_rng(seed))
         wave = strike(piano, 60, layer, np.random.default_rng(1))[: RATE // 2]

@@ -1,4 +1,4 @@
-"""Models on prepared data: scored, tuned, through the library and the commands."""
+"""Test scoring and tuning of models on prepared data, by library and commands."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_both_passes_are_decoded_and_scored() -> None:
     assert scored.errors["hits"] == len(notes) and scored.errors["second_pass_hits"] == 0
     expected = by_sorting(rolls_of(notes), rolls_of(late))
     assert scored.scores["second_pass_average_precision"] == pytest.approx(expected, abs=1e-9)
-    # The model hears no loudness, so none is scored.
+    # The model has no velocity head, so velocity is not scored.
     assert "note_offset_velocity_f1" not in scored.scores and scored.group == "tones"
     assert "shifted_note_f1" not in scored.scores
 
@@ -97,19 +97,19 @@ def test_the_second_pass_has_no_onsets_to_decode_by() -> None:
         offsets="expected_score",
     )
     rolls = notes_to_rolls(notes, 140, GRID)
-    heard = heard_of(notes, **rolls, pianoroll_second_pass=rolls["pianoroll"])
-    scores = score_prediction(heard, config).piece.scores
+    estimated = heard_of(notes, **rolls, pianoroll_second_pass=rolls["pianoroll"])
+    scores = score_prediction(estimated, config).piece.scores
     assert scores["note_f1"] == scores["second_pass_note_f1"] == 1.0
 
 
 def test_labels_that_lie_early_are_scored_raw_and_shifted() -> None:
     notes = piece(1, seconds=20.0)
     config = Config()
-    heard = heard_of(notes, pianoroll=rolls_of(notes.shift(0.064), 700))
-    scored = score_prediction(heard, config, "auto").piece
+    estimated = heard_of(notes, pianoroll=rolls_of(notes.shift(0.064), 700))
+    scored = score_prediction(estimated, config, "auto").piece
     assert scored.scores["note_f1"] < 0.5 and scored.scores["shifted_note_f1"] > 0.95
     assert scored.details["label_shift_ms"] == pytest.approx(64, abs=4)
-    fixed = score_prediction(heard, config, 0.064).piece
+    fixed = score_prediction(estimated, config, 0.064).piece
     assert fixed.details["label_shift_ms"] == 64.0
     assert fixed.details["measured_label_shift_ms"] == scored.details["label_shift_ms"]
 
@@ -153,11 +153,11 @@ def test_tuning_finds_the_threshold_that_separates() -> None:
 
 def test_several_figures_count_alike() -> None:
     notes = piece(4)
-    heard = heard_of(notes, pianoroll=rolls_of(notes.select(notes.onset < 2.0)))
+    estimated = heard_of(notes, pianoroll=rolls_of(notes.select(notes.onset < 2.0)))
     decoding = Config().decoding
-    each = [f1_decoded([name], heard, Config(), decoding) for name in ("note_f1", "frame_f1")]
+    each = [f1_decoded([name], estimated, Config(), decoding) for name in ("note_f1", "frame_f1")]
     assert each[0] != each[1]
-    both = f1_decoded(["note_f1", "frame_f1"], heard, Config(), decoding)
+    both = f1_decoded(["note_f1", "frame_f1"], estimated, Config(), decoding)
     assert both == pytest.approx(sum(each) / 2)
 
 
@@ -224,8 +224,10 @@ def test_evaluate_and_tune_commands(place: Path, root: Path) -> None:
     config, joint = load_model(out / "w.npz")
     transcriber = Transcriber(config, keras_backend(config, joint.get_layer("transcriber")))
     for item in load_index(place / "data", "validation"):
-        heard = predict(transcriber, item)
-        expected = score(heard.reference, score_prediction(heard, config).estimate, velocity=False)
+        estimated = predict(transcriber, item)
+        expected = score(
+            estimated.reference, score_prediction(estimated, config).estimate, velocity=False
+        )
         found = evaluation.pieces[item.entry.recording]
         assert found.scores["frame_f1"] == pytest.approx(expected["frame_f1"], abs=1e-9)
         assert float(rows[item.entry.recording]["frame_f1"]) == pytest.approx(expected["frame_f1"])
@@ -286,9 +288,9 @@ def test_compress_command(place: Path, root: Path) -> None:
         for arrays in (before, after)
     ]
     assert sizes[1] < sizes[0]
-    told = f"tiny: {sizes[1]} numbers instead of {sizes[0]} in U-net 1 and its heads\n"
-    assert done.stdout == told
-    # The same by hand, from what a training hears in its first two batches.
+    printed = f"tiny: {sizes[1]} numbers instead of {sizes[0]} in U-net 1 and its heads\n"
+    assert done.stdout == printed
+    # The same by hand, from the first two training batches.
     batches = training_input(config, load_index(place / "data", "train")).take(2)
     _, model = load_transcriber(place / "run/weights.npz")
     other = build_transcriber(narrow.model, narrow.spectrogram)
@@ -318,9 +320,9 @@ def test_compress_command(place: Path, root: Path) -> None:
 def frame_f1(config: Config, joint: keras.Model, data: Path) -> float:
     """The mean over what bin/tune has tuned on."""
     transcriber = Transcriber(config, keras_backend(config, joint.get_layer("transcriber")))
-    heard = [predict(transcriber, item) for item in load_index(data, "validation")]
+    estimated = [predict(transcriber, item) for item in load_index(data, "validation")]
     return float(
-        np.mean([score_prediction(item, config).piece.scores["frame_f1"] for item in heard])
+        np.mean([score_prediction(item, config).piece.scores["frame_f1"] for item in estimated])
     )
 
 

@@ -1,4 +1,4 @@
-"""Recordings in one call: what a window as long as the recording gives, by library and command."""
+"""Test recordings in one call against a window of their length, by library and command."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def rolls(transcriber: Transcriber, waveform: np.ndarray) -> dict[str, np.ndarra
     return {name: np.concatenate([part.rolls[name] for part in outputs]) for name in names}
 
 
-def test_a_recording_is_scaled_and_heard_as_one() -> None:
+def test_a_recording_is_scaled_and_transcribed_as_one() -> None:
     waveform = np.random.default_rng(0).normal(0, 0.02, FRAMES * 512).astype(np.float32)
     waveform[: FRAMES * 128] *= 0.01
     for scaling in ("minmax", "loudness"):

@@ -1,4 +1,4 @@
-"""The paper's experiment in miniature, through the command line: run, stopped, gone on with, reported."""
+"""Test the paper's experiment in miniature: run, interrupted, resumed, reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the deviations are worth: a few notes worked out by hand."""
+"""Test the measured effects of deviations on a few notes worked out by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tfamt.notes.table import Notes
 FRAME = 0.032
 
 
-def test_strokes_without_a_gap_are_one_note_in_the_roll() -> None:
+def test_restrikes_without_a_gap_are_one_note_in_the_roll() -> None:
     labels = Notes(
         [0.0, 10 * FRAME, 30 * FRAME], [10 * FRAME, 20 * FRAME, 40 * FRAME], [60, 60, 60]
     )
@@ -52,7 +52,7 @@ def test_flooring_is_early_by_half_a_frame_on_average() -> None:
     assert onset_bias_ms(labels, Notes.empty()) == 0.0
 
 
-def test_the_pedal_holds_a_note_through_the_next_stroke_of_its_key() -> None:
+def test_the_pedal_holds_a_note_through_a_restrike() -> None:
     held = Notes([0.0, 1.0, 1.5, 5.0], [0.5, 1.2, 1.8, 5.5], [60, 60, 64, 64])
     # Down from 0.4 to 2.0, and for good from 5.2 on.
     performance = performance_of(held, np.array([[0.4, 127], [2.0, 0], [5.2, 100]]))

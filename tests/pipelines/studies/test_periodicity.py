@@ -1,4 +1,4 @@
-"""The figure of merit for grids: by hand, and on a grid, stripes and noise."""
+"""Test the figure of merit for grids: by hand, and on a grid, stripes and noise."""
 
 from __future__ import annotations
 

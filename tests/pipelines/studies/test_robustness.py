@@ -1,4 +1,4 @@
-"""Sounds off the beaten track are what they are called, and the command scores them."""
+"""Test the sounds of the robustness study, and the scores of its command."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_an_organ_goes_on_where_a_guitar_fades() -> None:
     assert left["organ"] > 0.5 and left["guitar"] < 0.1 and left["piano"] < 0.3
 
 
-def test_the_command_scores_what_the_model_hears(root: Path, tmp_path: Path) -> None:
+def test_the_command_scores_the_transcriptions_of_the_model(root: Path, tmp_path: Path) -> None:
     recordings = tmp_path / "recordings"
     recordings.mkdir()
     shutil.copy(root / "examples" / "prelude.ogg", recordings)

@@ -1,4 +1,4 @@
-"""bin/train killed, stopped, out of disk space: what is left, and what the next start makes of it."""
+"""Test bin/train after kills, signals and full disks: files left, and the resumed run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training from Python: the same run as bin/train, and one process at a time."""
+"""Test training from Python: the same run as bin/train, and one process at a time."""
 
 from __future__ import annotations
 

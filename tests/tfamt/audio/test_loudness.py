@@ -1,4 +1,4 @@
-"""Loudness of recordings: by hand, in a stream, in training windows and in graphs."""
+"""Test the loudness of recordings: by hand, in a stream, in training windows, in graphs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading recordings: every kind of file, resampling, bounded memory, and whatever can be wrong."""
+"""Test reading of recordings: every format, resampling, bounded memory, damaged files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audio that is broken in ways nobody thought of: an error that says so, or sound; never anything else."""
+"""Test reading of randomly damaged audio: samples or a clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audio that comes through a pipe, from programs that know its length and from those that do not."""
+"""Test audio from a pipe, with and without a stated length."""
 
 from __future__ import annotations
 

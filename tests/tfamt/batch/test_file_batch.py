@@ -1,4 +1,4 @@
-"""`tfamt.transcribe_files`: what bin/transcribe writes, from Python."""
+"""Test `tfamt.transcribe_files` against bin/transcribe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""bin/transcribe as a user meets it: through the command line, with recordings good and bad."""
+"""Test bin/transcribe through the command line, with good and bad recordings."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def test_everything_at_once_and_never_over_what_is_there(root: Path, tmp_path: P
     np.testing.assert_allclose(table.intervals, ours.intervals, rtol=0, atol=5e-6)
     np.testing.assert_array_equal(table.pitch, ours.pitch)
     np.testing.assert_array_equal(table.velocity, ours.velocity)
-    heard = soundfile.info(str(tmp_path / "prelude.notes.wav"))
-    assert heard.duration == pytest.approx(stored["duration"], abs=0.01)
+    estimated = soundfile.info(str(tmp_path / "prelude.notes.wav"))
+    assert estimated.duration == pytest.approx(stored["duration"], abs=0.01)
 
     (tmp_path / "prelude.mid").unlink()
     before = (tmp_path / "prelude.csv").read_bytes()

@@ -1,4 +1,4 @@
-"""Average precision: by hand, against sorting, pooled."""
+"""Test average precision: by hand, against sorting, pooled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparisons: values worked out by hand, and what the command says about them."""
+"""Test comparisons of systems on values worked out by hand, and bin/compare."""
 
 from __future__ import annotations
 

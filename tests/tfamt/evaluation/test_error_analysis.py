@@ -1,4 +1,4 @@
-"""Kinds of errors: a toy piece worked out by hand, and what must add up in any piece."""
+"""Test the kinds of errors on a piece worked out by hand, and their sums on any piece."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def test_toy_piece_worked_by_hand() -> None:
         (2.0, 3.0, 60),  # found 120 ms late
         (2.0, 3.0, 64),  # found 80 ms early
         (4.0, 5.0, 60),  # found
-        (4.5, 5.5, 60),  # runs on from the one before: its second stroke is not heard
+        (4.5, 5.5, 60),  # runs on from the one before: its re-strike is not transcribed
         (4.0, 6.0, 67),  # found, and struck again at 5.0 by mistake
-        (7.0, 8.0, 72),  # heard an octave lower as well
+        (7.0, 8.0, 72),  # transcribed an octave lower as well
         (9.0, 9.5, 80),  # missed
     )
     estimate = notes(
@@ -51,7 +51,7 @@ def test_toy_piece_worked_by_hand() -> None:
 def test_edges_of_the_kinds() -> None:
     one = notes((1.0, 2.0, 60))
     assert count_errors(one, notes((1.2, 2.0, 60))) == counts(late=1)
-    # 201 ms late is a stroke of its own; the reference note sounds then, so it counts as broken.
+    # 201 ms late is a note of its own; the reference note sounds then, so it is a false re-strike.
     assert count_errors(one, notes((1.201, 2.0, 60))) == counts(missed=1, false_restrike=1)
     assert count_errors(one, notes((0.799, 0.9, 60))) == counts(missed=1, extra=1)
     assert count_errors(one, notes((1.0, 2.0, 48))) == counts(missed=1, octave=1)

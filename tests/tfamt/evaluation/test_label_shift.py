@@ -1,4 +1,4 @@
-"""How labels lie against what is heard."""
+"""Test the measured shift of labels against onsets."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def test_a_known_shift_is_found_among_wrong_notes() -> None:
     played = piece()
     rng = np.random.default_rng(1)
     late = played.onset + 0.018 + rng.normal(0, 0.004, len(played))
-    heard = Notes(np.maximum(late, 0), late + 0.2, played.pitch, played.velocity)
+    transcribed = Notes(np.maximum(late, 0), late + 0.2, played.pitch, played.velocity)
     wrong = piece(seed=7, count=60)
-    found = measure_label_shift(played, Notes.from_rows([*heard, *wrong]))
+    found = measure_label_shift(played, Notes.from_rows([*transcribed, *wrong]))
     assert found.seconds == pytest.approx(0.018, abs=0.0015)
     assert found.spread == pytest.approx(0.004, abs=0.002)
     assert 190 <= found.pairs <= 210
@@ -43,11 +43,11 @@ def test_too_little_says_nothing() -> None:
 
 def test_shifted_scores_stand_beside_the_raw_ones() -> None:
     played = piece()
-    heard = played.shift(0.06)
-    scores, details = shifted_scores(played, heard, "auto")
+    transcribed = played.shift(0.06)
+    scores, details = shifted_scores(played, transcribed, "auto")
     assert scores["shifted_note_f1"] == 1.0
     assert "shifted_note_offset_velocity_f1" not in scores
     assert (details["label_shift_ms"], details["measured_label_shift_ms"]) == (60.0, 60.0)
-    scores, details = shifted_scores(played, heard, 0.005)
+    scores, details = shifted_scores(played, transcribed, 0.005)
     assert scores["shifted_note_f1"] == 0.0
     assert (details["label_shift_ms"], details["measured_label_shift_ms"]) == (5.0, 60.0)

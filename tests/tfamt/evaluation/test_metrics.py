@@ -1,4 +1,4 @@
-"""Figures: a piece worked out by hand, mir_eval called by hand, a plain count, and the edges."""
+"""Test metrics: by hand, against mir_eval, against a plain count, and in edge cases."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def random_notes(rng: np.random.Generator, count: int) -> Notes:
     )
 
 
-def heard(rng: np.random.Generator, notes: Notes) -> Notes:
+def transcribed(rng: np.random.Generator, notes: Notes) -> Notes:
     """A plausible transcription: jitter, wrong ends, missed and extra notes."""
     kept = notes.select(rng.random(len(notes)) < 0.8)
     onset = np.maximum(kept.onset + rng.normal(0, 0.03, len(kept)), 0)
@@ -74,7 +74,7 @@ def test_toy_piece_worked_by_hand() -> None:
     assert_figures(scores, "note_offset", 2 / 5, 2 / 4, 4 / 9)
     # Two matched notes are fitted exactly by a line, so the velocity of both agrees.
     assert_figures(scores, "note_offset_velocity", 2 / 5, 2 / 4, 4 / 9)
-    # Frames of 32 ms: played 10 + 20 + 20 + 20; heard 9 + 30 + 20 + 17 (62.5 rounds to 63) + 10.
+    # Frames of 32 ms: played 10 + 20 + 20 + 20; transcribed 9 + 30 + 20 + 17 (62.5 rounds to 63) + 10.
     assert frame_counts(reference, estimate) == FrameCounts(hits=66, missed=4, extra=20)
     for name in ("note_f1", "note_offset_f1", "frame_f1"):
         assert f1(name, reference, estimate) == score(reference, estimate)[name]
@@ -86,7 +86,7 @@ def test_velocity_is_compared_after_one_linear_fit() -> None:
     reference = Notes(onset, onset + 0.5, [60] * 5, [10, 35, 60, 85, 110])
     half_as_loud = Notes(onset, onset + 0.5, [60] * 5, [5, 17, 30, 42, 55])
     assert score(reference, half_as_loud)["note_offset_velocity_f1"] == 1.0
-    # Least squares: slope 31.25 / 8078.8 = 0.00387, intercept 0.315, so the fit hears
+    # Least squares: slope 31.25 / 8078.8 = 0.00387, intercept 0.315, so the fit gives
     # 0.33 0.38 0.78 0.48 0.53 where 0 0.25 0.5 0.75 1 was played: nothing within a tenth.
     one_burst = Notes(onset, onset + 0.5, [60] * 5, [5, 17, 120, 42, 55])
     assert score(reference, one_burst)["note_offset_velocity_f1"] == 0.0
@@ -97,7 +97,7 @@ def test_equals_mir_eval_called_by_hand() -> None:
     rng = np.random.default_rng(1)
     for count in (3, 40, 300):
         reference = random_notes(rng, count)
-        estimate = heard(rng, reference)
+        estimate = transcribed(rng, reference)
         ref = (
             np.stack([reference.onset, reference.offset], 1),
             440 * 2 ** ((reference.pitch - 69) / 12),
@@ -140,11 +140,11 @@ def test_equals_what_mir_eval_publishes_with_its_source() -> None:
         assert scores[name] == pytest.approx(value, abs=1e-12), name
     # Its velocity case: three notes without fault, but the second is softer than it was played.
     rows = [(0.0, 1.0, 44), (0.5, 0.7, 45), (1.0, 2.0, 40)]
-    played, heard = (
+    played, transcribed = (
         Notes.from_rows([(*row, v) for row, v in zip(rows, velocities, strict=True)])
         for velocities in ((10, 90, 110), (10, 70, 110))
     )
-    scores = score(played, heard)
+    scores = score(played, transcribed)
     assert scores["note_offset_f1"] == 1.0
     assert_figures(scores, "note_offset_velocity", 2 / 3, 2 / 3, 2 / 3)
 
@@ -152,7 +152,7 @@ def test_equals_what_mir_eval_publishes_with_its_source() -> None:
 def test_frames_equal_a_plain_count() -> None:
     rng = np.random.default_rng(2)
     reference = random_notes(rng, 200)
-    estimate = heard(rng, reference)
+    estimate = transcribed(rng, reference)
 
     def pairs(notes: Notes) -> set[tuple[int, int]]:
         sounding = set()
@@ -184,7 +184,7 @@ def test_zero_length_overlapping_and_unordered_notes() -> None:
     # A note of no length is found by its onset, and sounds for one frame.
     assert score(Notes([1.0], [1.0], [60]), Notes([1.0], [1.0], [60]))["note_offset_f1"] == 1.0
     assert frame_counts(Notes([1.0], [1.0], [60]), Notes.empty()) == FrameCounts(0, 1, 0)
-    # Two strokes at once are two notes, matched one to one, but one sounding pitch.
+    # Two simultaneous notes of one pitch are two notes, matched one to one, but one sounding pitch.
     twice = Notes([0.0, 0.0], [0.64, 0.64], [60, 60])
     once = Notes([0.0], [0.64], [60])
     assert_figures(score(twice, once), "note", 1.0, 0.5, 2 / 3)

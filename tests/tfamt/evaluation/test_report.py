@@ -1,4 +1,4 @@
-"""Evaluations: summaries by group, JSON there and back, tables."""
+"""Test evaluation reports: summaries by group, JSON round trip, tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.commands.test_evaluate import HEARD, REFERENCE
+from tests.pipelines.commands.test_evaluate import REFERENCE, TRANSCRIBED
 from tfamt.errors import InputError
 from tfamt.evaluation.metrics import score
 from tfamt.evaluation.report import format_csv, format_markdown, format_text
@@ -73,7 +73,7 @@ def test_text_has_groups_and_average_precision() -> None:
 
 
 def test_text_leaves_out_velocity_that_no_piece_has() -> None:
-    table = format_text(Evaluation({"a": Piece(score(REFERENCE, HEARD, velocity=False))}))
+    table = format_text(Evaluation({"a": Piece(score(REFERENCE, TRANSCRIBED, velocity=False))}))
     assert "velocity" not in table and table.splitlines()[2].split()[0] == "a"
     assert len(table.splitlines()[2].split()) == 10
 
@@ -94,12 +94,12 @@ def test_markdown_and_csv() -> None:
 
 
 def test_overlay_colours() -> None:
-    colours = overlay(REFERENCE, HEARD, 0.0, 1.92)
+    colours = overlay(REFERENCE, TRANSCRIBED, 0.0, 1.92)
     assert colours.shape == (60, 128, 3)
-    # Played in frames 0..9 and heard in 1..9.
+    # Played in frames 0..9 and transcribed in 1..9.
     assert tuple(colours[0, 60]) == MISSED and tuple(colours[9, 60]) == HIT
     assert tuple(colours[10, 60]) == SILENT == tuple(colours[0, 61])
-    # Played in frames 20..39 and heard in 20..49.
+    # Played in frames 20..39 and transcribed in 20..49.
     assert [tuple(colours[t, 64]) for t in (20, 39, 40, 49, 50)] == [HIT, HIT, EXTRA, EXTRA, SILENT]
-    later = overlay(REFERENCE, HEARD, 0.64, 0.32)
+    later = overlay(REFERENCE, TRANSCRIBED, 0.64, 0.32)
     assert (later == colours[20:30]).all()

@@ -1,4 +1,4 @@
-"""Exported models: the same as the model here, in TensorFlow and in whatever else reads them."""
+"""Test that exported models give the same outputs in TensorFlow, OpenVINO, ONNX Runtime and C."""
 
 from __future__ import annotations
 

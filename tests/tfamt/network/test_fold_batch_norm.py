@@ -1,4 +1,4 @@
-"""Batch normalisation folded into convolutions: the same outputs from fewer layers."""
+"""Test that folded batch normalisation gives the same outputs from fewer layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers against plain numpy, known answers, and their own configs."""
+"""Test layers against plain numpy, known answers, and their configs."""
 
 from __future__ import annotations
 

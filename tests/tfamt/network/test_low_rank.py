@@ -1,4 +1,4 @@
-"""Kernels as products: exact where they can be, the best there is where they cannot."""
+"""Test low-rank kernels: exact where possible, otherwise the best approximation."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def heard() -> list[np.ndarray]:
+def transcribed() -> list[np.ndarray]:
     return [np.random.default_rng(seed).random((2, 20, 229), np.float32) for seed in range(3)]
 
 
@@ -53,7 +53,7 @@ def product(narrow: dict[str, np.ndarray], name: str) -> np.ndarray:
 
 
 def test_kernels_that_are_products_of_such_ranks_stay_what_they_are(
-    heard: list[np.ndarray],
+    transcribed: list[np.ndarray],
 ) -> None:
     narrow = random_transcriber(NARROW)
     arrays = arrays_of(narrow)
@@ -68,23 +68,23 @@ def test_kernels_that_are_products_of_such_ranks_stay_what_they_are(
         back @ arrays["transcriber/context/recurrent_kernel"]
     )
     model = random_transcriber(WHOLE, whole)
-    again = factorized(whole, model, narrow, heard)
+    again = factorized(whole, model, narrow, transcribed)
     assert {name: a.shape for name, a in again.items()} == {n: a.shape for n, a in arrays.items()}
-    expected = narrow(heard[0])["pianoroll"]
-    np.testing.assert_allclose(model(heard[0])["pianoroll"], expected, rtol=0, atol=1e-6)
-    found = random_transcriber(NARROW, again)(heard[0])["pianoroll"]
+    expected = narrow(transcribed[0])["pianoroll"]
+    np.testing.assert_allclose(model(transcribed[0])["pianoroll"], expected, rtol=0, atol=1e-6)
+    found = random_transcriber(NARROW, again)(transcribed[0])["pianoroll"]
     assert np.ptp(expected) > 1e-3
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
 
 
-def test_what_a_product_loses_is_what_no_other_could_keep(heard: list[np.ndarray]) -> None:
+def test_what_a_product_loses_is_what_no_other_could_keep(transcribed: list[np.ndarray]) -> None:
     """Eckart and Young: the squares of the singular values that are left out."""
     model = random_transcriber(WHOLE)
     before = arrays_of(model)
-    after = factorized(before, model, random_transcriber(NARROW), heard)
+    after = factorized(before, model, random_transcriber(NARROW), transcribed)
 
     def seen(tensor: keras.KerasTensor) -> np.ndarray:
-        return np.concatenate([keras.Model(model.input, tensor)(x).numpy() for x in heard])
+        return np.concatenate([keras.Model(model.input, tensor)(x).numpy() for x in transcribed])
 
     def check(rows: np.ndarray, whole: np.ndarray, narrow: np.ndarray, rank: int) -> None:
         rows, whole = rows.astype(np.float64), whole.astype(np.float64)
@@ -120,10 +120,10 @@ def test_what_a_product_loses_is_what_no_other_could_keep(heard: list[np.ndarray
         check(states, before["transcriber/context/recurrent_kernel"][way], inputs @ recurrent, 2)
 
 
-def test_what_is_no_product_stays(heard: list[np.ndarray]) -> None:
+def test_what_is_no_product_stays(transcribed: list[np.ndarray]) -> None:
     model = random_transcriber(WHOLE)
     before = arrays_of(model)
-    after = factorized(before, model, random_transcriber(NARROW), heard)
+    after = factorized(before, model, random_transcriber(NARROW), transcribed)
     changed = {name for name in before if after[name] is not before[name]}
     assert changed == {
         *(f"transcriber/unet1_{name}/kernel" for name in KERNELS),
@@ -132,12 +132,14 @@ def test_what_is_no_product_stays(heard: list[np.ndarray]) -> None:
     }
 
 
-def test_a_model_without_temporal_context_keeps_its_other_kernels(heard: list[np.ndarray]) -> None:
+def test_a_model_without_temporal_context_keeps_its_other_kernels(
+    transcribed: list[np.ndarray],
+) -> None:
     config = replace(WHOLE, "model", temporal_context="none")
     model = random_transcriber(config)
     before = arrays_of(model)
     after = factorized(
-        before, model, random_transcriber(replace(config, "model", conv_ranks=(0, 3))), heard
+        before, model, random_transcriber(replace(config, "model", conv_ranks=(0, 3))), transcribed
     )
     changed = {name for name in before if after[name] is not before[name]}
     assert changed == {f"transcriber/unet1_{name}/kernel" for name in KERNELS}

@@ -1,4 +1,4 @@
-"""The networks against the authors' own, and the builder's other choices."""
+"""Test the networks against the authors' own, and the other choices of the builder."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_training_begins_with_silence() -> None:
     )  # fmt: skip
     outputs = _outputs(config, np.random.default_rng(5).random((1, 64, 229), np.float32))
     for roll in outputs.values():
-        # A bias of -4: 1 / (1 + e^4) = 0.018. What is heard moves it little.
+        # A bias of -4: 1 / (1 + e^4) = 0.018. What is transcribed moves it little.
         assert roll.mean() == pytest.approx(0.018, rel=0.3)
 
 

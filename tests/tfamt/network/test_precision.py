@@ -1,4 +1,4 @@
-"""What this machine computes in is tried before it is used."""
+"""Test the choice of the number format by a probe of the processor."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ def test_training_in_mixed_precision_or_not_at_all(
 def test_inference_takes_what_the_processor_has(
     flags: str | None, best: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = tmp_path / "cpuinfo"
+    printed = tmp_path / "cpuinfo"
     if flags is not None:
-        told.write_text(f"processor : 0\n{flags}\n")
-    monkeypatch.setattr(precision, "_CPU_INFO", told)
+        printed.write_text(f"processor : 0\n{flags}\n")
+    monkeypatch.setattr(precision, "_CPU_INFO", printed)
     assert precision.inference_precision("auto") == best
     for name in precision.PRECISIONS:
         assert precision.inference_precision(name) == name
@@ -98,16 +98,16 @@ def test_inference_takes_what_the_processor_has(
         precision.inference_precision("half")
 
 
-def test_the_faster_precision_hears_the_same_music(root: Path) -> None:
+def test_the_faster_precision_gives_the_same_notes(root: Path) -> None:
     if precision.inference_precision("auto") == "float32":
         pytest.skip("this processor does not multiply bfloat16")
     rolls, notes = {}, {}
     for name in ("float32", "auto"):
-        heard: list[ModelOutput] = []
+        transcribed: list[ModelOutput] = []
         notes[name] = Transcriber.load(precision=name).transcribe(
-            root / "examples" / "prelude.ogg", listener=heard.append
+            root / "examples" / "prelude.ogg", listener=transcribed.append
         )
-        rolls[name] = np.concatenate([frames.rolls["pianoroll"] for frames in heard])
+        rolls[name] = np.concatenate([frames.rolls["pianoroll"] for frames in transcribed])
     # What is made for training afterwards computes as before.
     assert keras.config.dtype_policy().name == "float32"
     difference = np.abs(rolls["auto"] - rolls["float32"])

@@ -1,4 +1,4 @@
-"""The refinement: what it sees, by hand, and that it is one network for all keys."""
+"""Test the refinement: its inputs by hand, and that all keys share its weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_key_sees_its_neighbours_and_the_mean() -> None:
     )
 
 
-def test_the_refinement_is_the_same_for_every_key_and_hears_a_second_around() -> None:
+def test_the_refinement_is_the_same_for_every_key_with_a_context_of_a_second() -> None:
     inputs = {head: keras.Input((None, 88), name=head) for head in HEADS}
     refine = keras.Model(inputs, refine_logits(inputs, 6, "float32"))
     random = np.random.default_rng(8)
@@ -50,8 +50,8 @@ def test_the_refinement_is_the_same_for_every_key_and_hears_a_second_around() ->
     struck["onset"][0, 64, 40] += 5.0
     change = np.abs(refine(struck)["pianoroll"] - refine(said)["pianoroll"])[0]
     # Two frames for the first kernel, 2 (1 + 4 + 16) for the others; every key, since all count into the mean.
-    heard = np.flatnonzero(change.max(axis=1) > 1e-6)
-    assert 64 - 44 <= heard.min() < 64 - 30 and 64 + 30 < heard.max() <= 64 + 44
+    transcribed = np.flatnonzero(change.max(axis=1) > 1e-6)
+    assert 64 - 44 <= transcribed.min() < 64 - 30 and 64 + 30 < transcribed.max() <= 64 + 44
     assert change[64, 52] > 10 * change[64, 53]
 
 
@@ -65,7 +65,7 @@ def test_levels_of_partials_are_read_between_the_bins() -> None:
     np.testing.assert_allclose(seen[1][0, 0], PARTIAL_GAIN * np.array([0.2, 0.8, 0.0]), rtol=1e-6)
 
 
-def test_the_piano_hears_a_tone_at_the_keys_whose_partial_it_is() -> None:
+def test_a_tone_excites_the_keys_whose_partial_it_is() -> None:
     config = preset("piano")
     transcriber = build_model(config).get_layer("transcriber")
     names = [f"refine_partial{number}" for number in range(1, 7)]

@@ -1,4 +1,4 @@
-"""Weights files: round trip, and what is refused."""
+"""Test weights files: round trip, and refused files."""
 
 from __future__ import annotations
 

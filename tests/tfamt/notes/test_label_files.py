@@ -1,4 +1,4 @@
-"""Label files of every format, and what is said of broken ones."""
+"""Test label files of every format, and the messages for malformed ones."""
 
 from __future__ import annotations
 

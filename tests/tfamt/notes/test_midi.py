@@ -1,4 +1,4 @@
-"""MIDI files: exact small cases, byte-level files, properties of the round trip."""
+"""Test MIDI files: exact small cases, bytes, properties of the round trip."""
 
 from __future__ import annotations
 
@@ -147,14 +147,14 @@ def test_written_file_is_one_track_in_milliseconds(tmp_path: Path) -> None:
 def test_times_come_back_within_a_millisecond_over_hours(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for hours in (0.1, 2.7, 4.5):
-        # Distinct strokes: each pitch again no sooner than 88 steps later.
+        # Distinct notes: each pitch again no sooner than 88 steps later.
         onset = np.linspace(0.0, hours * 3600 - 10, 3000) + rng.uniform(0, 0.1, 3000)
         notes = Notes(onset, onset + rng.uniform(0.05, 3, 3000), 21 + np.arange(3000) % 88)
         path = tmp_path / f"{hours}.mid"
         write_midi(notes, path)
         back = read_midi(path)
         assert np.array_equal(back.pitch, notes.pitch)
-        # Hours apart the strokes of a pitch never meet, six minutes crowd them.
+        # Hours apart the notes of a pitch never meet, six minutes crowd them.
         cut = np.zeros(len(notes), bool) if hours > 1 else notes.offset - notes.onset > 1.9
         assert np.abs(back.onset - notes.onset).max() < 1e-3
         assert np.abs(back.offset - notes.offset)[~cut].max() < 1e-3
@@ -171,7 +171,7 @@ def test_every_resolution_keeps_the_tempo_exact(resolution: int, tmp_path: Path)
     assert read_midi(tmp_path / "long.mid").end == pytest.approx(end, abs=0.5 / (2 * resolution))
 
 
-def test_strokes_that_midi_cannot_hold_apart(tmp_path: Path) -> None:
+def test_notes_that_midi_cannot_separate(tmp_path: Path) -> None:
     path = tmp_path / "out.mid"
     notes = Notes.from_rows(
         [

@@ -1,4 +1,4 @@
-"""CSV, JSON, picture and sound of a transcription: what is in them, not only that they are there."""
+"""Test the content of CSV, JSON, picture and sound of a transcription."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_json_literal(tmp_path: Path) -> None:
     ],
     ids=["csv", "json", "wav", "png"],
 )
-def test_nothing_is_replaced_unless_told_and_nothing_half_is_left(
+def test_no_file_is_replaced_without_overwrite_or_left_half_written(
     write: Callable[..., None], tmp_path: Path
 ) -> None:
     path = tmp_path / "there"

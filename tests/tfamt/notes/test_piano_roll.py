@@ -1,4 +1,4 @@
-"""Rolls of notes, written out by hand, in numpy and in TensorFlow."""
+"""Test piano rolls, written out by hand, in numpy and in TensorFlow."""
 
 from __future__ import annotations
 

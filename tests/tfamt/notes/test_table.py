@@ -1,4 +1,4 @@
-"""The note table and the sustain pedal, by literal cases."""
+"""Test the note table and the sustain pedal by literal cases."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_pedal_never_released_lets_go_at_the_last_event() -> None:
     assert extended([note(0, 1)], [(0.5, 127)], end=9.0) == [(0, 9, 60)]
 
 
-def test_overlapping_equal_pitches_are_cut_at_the_second_stroke_even_without_pedal() -> None:
+def test_overlapping_equal_pitches_end_at_the_restrike_even_without_pedal() -> None:
     assert extended([note(0, 3), note(1, 2)], []) == [(0, 1, 60), (1, 2, 60)]
 
 

@@ -1,4 +1,4 @@
-"""Recordings sent to a server in windows, over both protocols: the same notes, and one clear line for each fault."""
+"""Test transcription by a server over both protocols: the same notes, clear errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a server or a SavedModel folder holds: a result of the expected form, or one clear error."""
+"""Test unexpected answers of servers and SavedModel folders: a valid result or a clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any number of devices, machines and parts makes the same steps."""
+"""Test that any number of devices, machines and accumulated parts makes the same steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loss, worked by hand."""
+"""Test the loss against values worked out by hand."""
 
 from __future__ import annotations
 

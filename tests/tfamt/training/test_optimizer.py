@@ -1,4 +1,4 @@
-"""The fused Adam against its equations (Kingma and Ba, "Adam", 2015, algorithm 1) and against Keras's."""
+"""Test the fused Adam against its equations (Kingma and Ba, "Adam", 2015, algorithm 1) and against Keras's."""
 
 from __future__ import annotations
 

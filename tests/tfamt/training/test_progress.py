@@ -1,4 +1,4 @@
-"""A bar in a terminal, lines elsewhere: through a pseudo terminal and through a pipe."""
+"""Test progress: a bar in a pseudo terminal, lines in a pipe."""
 
 from __future__ import annotations
 

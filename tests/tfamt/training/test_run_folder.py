@@ -1,4 +1,4 @@
-"""What a run remembers of its earlier starts."""
+"""Test the settings that a run folder stores, and changed ones."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_run_begun_with_old_field_names_resumes_without_changes(tmp_path: Path
         check_or_write_config(tmp_path, replace(config, "model", feature_maps=8))
 
 
-def test_another_network_is_refused_other_changes_are_told(tmp_path: Path) -> None:
+def test_another_network_is_refused_other_changes_are_reported(tmp_path: Path) -> None:
     config = preset("tiny")
     assert check_or_write_config(tmp_path, config) == []
     slower = replace(config, "training", learning_rate=1e-4)

@@ -1,4 +1,4 @@
-"""What a run shows in TensorBoard, read back from its event files."""
+"""Test the event files of a run by reading them back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training step against arithmetic by hand, and runs that stop and go on."""
+"""Test the training step against arithmetic by hand, and resumed runs."""
 
 from __future__ import annotations
 

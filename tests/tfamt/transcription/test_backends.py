@@ -1,4 +1,4 @@
-"""The network in this process: fixed weights, or those of a model in training."""
+"""Test the network in this process: constant weights, or those of a model in training."""
 
 from __future__ import annotations
 

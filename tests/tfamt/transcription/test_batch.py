@@ -1,4 +1,4 @@
-"""bin/transcribe with many recordings, interrupted, and with standard input: through the command line."""
+"""Test bin/transcribe with many recordings, interrupted, and with standard input."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_standard_input_is_transcribed_as_it_comes(root: Path, tmp_path: Path) -
     assert process.returncode == 0
     rows = [line.decode().strip().split(",") for line in lines]
     notes = Notes.from_rows((float(a), float(b), int(c), int(d)) for a, b, c, d in rows)
-    # A stream hears the loudness so far.
+    # A stream takes the loudness so far.
     blocks = read_blocks(tmp_path / "music.wav")
     whole = tfamt.Transcriber.load(window_frames=128).transcribe_blocks(blocks)
     assert len(notes) == len(whole) > 20

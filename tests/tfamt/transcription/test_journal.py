@@ -1,4 +1,4 @@
-"""What is done stays done, whatever happens to the file or the recording."""
+"""Test the journal of a batch: finished recordings, changed files, failures."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_it_may_be_cut_anywhere(recording: Path) -> None:
         assert is_done(path, recording, {})
 
 
-def test_what_failed_is_told_and_not_done(recording: Path) -> None:
+def test_a_failure_is_recorded_and_not_done(recording: Path) -> None:
     path = recording.parent / "journal"
     journal = Journal(path, {})
     journal.failed(recording, "is broken")

@@ -1,4 +1,4 @@
-"""Note decoding, on rolls that are written out in full."""
+"""Test note decoding on rolls that are written out in full."""
 
 from __future__ import annotations
 

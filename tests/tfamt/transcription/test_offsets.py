@@ -1,4 +1,4 @@
-"""The offset with the best expected score: by hand, against plain loops, and in the decoder."""
+"""Test offsets by expected score: by hand, against plain loops, in the decoder."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def column(*values: float) -> np.ndarray:
 
 def end_of(pianoroll: np.ndarray, offset: np.ndarray, threshold: float, lead: float) -> float:
     sounds = sounding_probabilities(pianoroll, threshold)
-    heard = np.stack([sounds, offset.astype(np.float64)], axis=-1)
-    return float(expected_score_offsets([heard], np.array([lead]), FRAME)[0])
+    transcribed = np.stack([sounds, offset.astype(np.float64)], axis=-1)
+    return float(expected_score_offsets([transcribed], np.array([lead]), FRAME)[0])
 
 
 def faded_after(pianoroll: np.ndarray) -> int | None:
@@ -91,9 +91,9 @@ def by_hand(pianoroll: np.ndarray, offset: np.ndarray, threshold: float, lead: f
 
 
 def test_against_plain_loops() -> None:
-    """Notes of all lengths at once, more than are looked at together, and one that was never heard."""
+    """Notes of all lengths at once, more than are looked at together, and one that was never transcribed."""
     random = np.random.default_rng(2)
-    heard, leads, expected = [np.zeros((0, 2))], [1.0], [0.0]
+    transcribed, leads, expected = [np.zeros((0, 2))], [1.0], [0.0]
     for _ in range(300):
         length = int(random.integers(1, 120))
         pianoroll = np.sort(random.random(length))[::-1] + random.normal(0, 0.05, length)
@@ -101,10 +101,14 @@ def test_against_plain_loops() -> None:
         offset = (random.random(length) ** 8 + 1e-3).astype(np.float32)
         lead = float(random.uniform(0.5, 1.5))
         threshold = float(random.uniform(0.1, 0.9))
-        heard.append(np.stack([sounding_probabilities(pianoroll, threshold), offset], axis=-1))
+        transcribed.append(
+            np.stack([sounding_probabilities(pianoroll, threshold), offset], axis=-1)
+        )
         leads.append(lead)
         expected.append(by_hand(pianoroll, offset, threshold, lead))
-    np.testing.assert_array_equal(expected_score_offsets(heard, np.array(leads), FRAME), expected)
+    np.testing.assert_array_equal(
+        expected_score_offsets(transcribed, np.array(leads), FRAME), expected
+    )
 
 
 def test_a_note_has_faded_when_nobody_holds_it_or_a_second_after_its_fall() -> None:
@@ -143,7 +147,7 @@ def test_a_key_struck_again_ends_its_note_there() -> None:
     assert found.offset[0] <= found.onset[1]
 
 
-def test_a_note_is_told_within_the_lag() -> None:
+def test_a_note_is_final_within_the_latency() -> None:
     """A note whose probability hovers below the threshold for ever."""
     frames = np.zeros((200, NUM_PITCHES), np.float32)
     rolls = {name: frames.copy() for name in ("pianoroll", "onset", "offset")}

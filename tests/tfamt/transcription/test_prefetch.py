@@ -1,4 +1,4 @@
-"""Stages in threads: order, bounds, and that nothing is left running, whatever ends them."""
+"""Test stages in threads: order, bounds, and that all threads end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_same_items_in_order_through_several_stages() -> None:
     assert stages() == 0
 
 
-def test_the_producer_is_never_further_ahead_than_told() -> None:
+def test_the_producer_is_never_further_ahead_than_the_limit() -> None:
     made: list[int] = []
 
     def numbers() -> Iterator[int]:

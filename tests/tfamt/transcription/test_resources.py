@@ -1,4 +1,4 @@
-"""Cores and memory shared by the threads of a transcription."""
+"""Test the division of cores and memory between the threads of a transcription."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tfamt.transcription.resources import share_cores
 
 os.cpu_count = lambda: 16
 threads = tf.config.threading.get_intra_op_parallelism_threads
-told = []
+printed = []
 for recordings in (1, 2, 3, 16):
     share_cores(recordings)
-    told.append(threads())
+    printed.append(threads())
 os.environ["TF_NUM_INTRAOP_THREADS"] = "2"
 share_cores(1)
-told.append(threads())
+printed.append(threads())
 del os.environ["TF_NUM_INTRAOP_THREADS"]
 tf.ones(3) + 1
 share_cores(1)
-print(*told, threads())
+print(*printed, threads())
 """
 
 

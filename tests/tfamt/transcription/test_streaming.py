@@ -1,4 +1,4 @@
-"""Notes from chunks: the same, and in time."""
+"""Test that a stream gives the same notes within its latency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows over a stream of blocks, and the same notes however they come."""
+"""Test that a transcription does not depend on blocks, windows in parallel or the kind of input."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_several_recordings_at_a_time_get_their_own_notes() -> None:
     assert len({len(notes) for notes in alone}) == 4
 
 
-def test_windows_of_a_recording_are_heard_side_by_side() -> None:
+def test_windows_of_a_recording_are_transcribed_in_parallel() -> None:
     config, backend = _model()
     # Nobody passes before three are there; five windows of 48 frames are kept of 240.
     together = threading.Barrier(3, timeout=60)
@@ -167,14 +167,16 @@ def test_a_fault_anywhere_ends_everything_and_is_raised(where: str) -> None:
 
 
 def test_listeners_hear_every_frame_once() -> None:
-    heard: list[ModelOutput] = []
+    transcribed: list[ModelOutput] = []
     waveform = np.random.default_rng(2).normal(0, 0.1, 16000 * 5 + 1).astype(np.float32)
-    _transcriber().transcribe(waveform, sample_rate=16000, listener=heard.append)
-    assert sum(len(frames.spectrogram) for frames in heard) == 157  # ceil(80001 / 512)
-    assert [frames.seconds for frames in heard] == pytest.approx(
+    _transcriber().transcribe(waveform, sample_rate=16000, listener=transcribed.append)
+    assert sum(len(frames.spectrogram) for frames in transcribed) == 157  # ceil(80001 / 512)
+    assert [frames.seconds for frames in transcribed] == pytest.approx(
         [48 * 0.032, 96 * 0.032, 144 * 0.032, 157 * 0.032]
     )
-    assert all(frames.rolls["onset"].shape == (len(frames.spectrogram), 88) for frames in heard)
+    assert all(
+        frames.rolls["onset"].shape == (len(frames.spectrogram), 88) for frames in transcribed
+    )
 
 
 def test_silence_has_no_notes(root) -> None:

@@ -1,4 +1,4 @@
-"""Windows over a stream of blocks."""
+"""Test windows over a stream of blocks."""
 
 from __future__ import annotations
 

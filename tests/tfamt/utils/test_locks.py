@@ -1,4 +1,4 @@
-"""Locks between real processes."""
+"""Test locks between real processes."""
 
 from __future__ import annotations
 
