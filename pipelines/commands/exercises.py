@@ -24,7 +24,10 @@ _PIECES = flags.DEFINE_integer("pieces", 150, "Exercises, 90 s each.", 0)
 _SOUNDS = flags.DEFINE_integer("sounds", 30, "Sounds without music, 90 s each.", 0)
 _NO_MUSIC = flags.DEFINE_multi_string("no_music", [], "Folder or recording without music.")
 _SEED = flags.DEFINE_integer(
-    "seed", 0, "Of the first exercise and of the first sound; the others have the next ones.", 0
+    "seed",
+    0,
+    "Random seed of the first exercise and of the first sound; every further one adds 1.",
+    0,
 )
 
 

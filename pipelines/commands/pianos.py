@@ -17,7 +17,7 @@ from tfamt.commands.app import refuse_arguments, required, run
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder that is made.")
 _PIANOS = flags.DEFINE_integer("pianos", 12, "How many.", 1)
-_FIRST = flags.DEFINE_integer("first", 0, "Number of the first.", 0)
+_FIRST = flags.DEFINE_integer("first", 0, "Number, and random seed, of the first piano.", 0)
 
 
 def main(argv: list[str]) -> int:

@@ -48,7 +48,7 @@ _METRIC = flags.DEFINE_multi_enum(
     "metric",
     ["note_f1"],
     ["note_f1", "note_offset_f1", "frame_f1"],
-    "What is to be large; given several times, the mean of all.",
+    "Metric to maximise; given several times, the mean of all.",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "File to write the decoding config to (JSON).")
 _OUTPUT_WEIGHTS = flags.DEFINE_string("output_weights", None, "File to write weights with it to.")

@@ -16,7 +16,7 @@ _OUTPUT_GAIN = 4.0
 """Gain of the initial weights of the last convolution, over PyTorch's default.
 
 With the default, the sigmoid that follows varies by 0.08 only (standard deviation over a recording), with this gain by
-0.2, and later layers have more to learn from: docs/deviations.md, "First weights".
+0.2, and later layers have more to learn from: docs/deviations.md, "Initial weights".
 """
 
 
