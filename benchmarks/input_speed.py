@@ -53,7 +53,7 @@ def deliver(data: str, preset_name: str, batch_size: int, batches: int) -> Speed
     """
     rooms = _room_responses()
     augment = input_data.build_augment(
-        input_data.AugmentConfig(6.0, 6.0, -20.0, 0.5), 16_000, rooms
+        input_data.AugmentationSettings(6.0, 6.0, -20.0, 0.5), 16_000, rooms
     )
     dataset = _input(
         data, preset_name, batch_size, augment=augment, shift=input_data.PitchShift(2, 20.0)

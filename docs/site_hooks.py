@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-from tfamt.config import Config
+from tfamt.config import SECTIONS, Config
 from tfamt.config_fields import settings_of
 
 MARKER = "<!-- config fields -->"
-SECTIONS = [field.name for field in dataclasses.fields(Config) if field.name != "name"]
 HEADER = "| field | what | unit | allowed | default |\n| --- | --- | --- | --- | --- |"
 
 

@@ -24,8 +24,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.pipelines.input.test_training_windows import _recording, write_prepared
+from tests.pipelines.input.test_training_windows import _recording
 from tests.support.fuzzing import CASES, bounded, damaged
+from tests.support.small_data import write_prepared
 from tfamt.config import Config
 from tfamt.errors import InputError
 from tfamt.network.weights import load_weights, save_weights

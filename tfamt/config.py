@@ -27,6 +27,7 @@ from tfamt.errors import InputError
 
 __all__ = [
     "HEADS",
+    "SECTIONS",
     "Config",
     "DecodingConfig",
     "InferenceConfig",
@@ -83,6 +84,10 @@ class Config:
             data = migrate(data)
         result: Config = from_dict(cls, data, "config")
         return result
+
+
+# The sections of a config, in the order of its fields.
+SECTIONS = tuple(each.name for each in dataclasses.fields(Config) if each.name != "name")
 
 
 def replace(config: Config, section: str, **values: Any) -> Config:

@@ -65,19 +65,18 @@ def main(argv: list[str]) -> int:
     # SIGTERM stops the training in progress too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     work = Path(_OUTPUT.value)
-    results = Path(_RESULTS.value or work / "results")
     path = Path(_REPORT.value) if _REPORT.value else work / "ablation.md"
 
     def customize(config: Config) -> Config:
         return override_by_flags(config, overrides)
 
     if _REPORT_ONLY.value:
-        study = studies.open_study(settings, work, results, customize)
+        study = studies.open_study(settings, work, _RESULTS.value, customize)
     else:
         study = studies.run_ablation(
             settings,
             work,
-            results,
+            _RESULTS.value,
             customize=customize,
             progress=lambda line: print(line, flush=True),
             after_run=lambda study: studies.write_report(study, path),

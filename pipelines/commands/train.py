@@ -19,7 +19,8 @@ from absl import flags
 
 from pipelines import preparation
 from pipelines import training as training_runs
-from pipelines.training.settings import AugmentationSettings, RunSettings
+from pipelines.input.augmentation_settings import AugmentationSettings
+from pipelines.training.settings import RunSettings
 from tfamt.commands.app import refuse_arguments, required, run
 from tfamt.commands.config_flags import config_from_flags, define_config_flags
 from tfamt.errors import InputError

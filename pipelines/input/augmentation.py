@@ -6,41 +6,15 @@ Labels stay true under all of these: nothing here moves a note in time or pitch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pipelines.input.augmentation_settings import AugmentationSettings
 from tfamt.audio.effects import load_response
 from tfamt.errors import InputError
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """How far each augmentation may go; 0 leaves it out.
-
-    Attributes:
-      gain_db: level change, uniform within +- this.
-      equalizer_db: random gain curve over frequency, bands uniform within +- this.
-      noise_db: level of the loudest added noise, relative to the window's own level (negative).
-      reverb: probability of a room response.
-    """
-
-    gain_db: float = 0.0
-    equalizer_db: float = 0.0
-    noise_db: float = 0.0
-    reverb: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.gain_db < 0 or self.equalizer_db < 0:
-            raise InputError("augment_gain_db and augment_equalizer_db must be 0 or more")
-        if self.noise_db > 0:
-            raise InputError(f"augment_noise_db must be 0 or less. Received: {self.noise_db}")
-        if not 0 <= self.reverb <= 1:
-            raise InputError(f"augment_reverb must lie in 0..1. Received: {self.reverb}")
-
 
 EQUALIZER_BANDS_HZ = (60, 120, 250, 500, 1000, 2000, 4000, 8000)
 LONGEST_RESPONSE = 24000
@@ -54,19 +28,21 @@ NOISE_FLAT_HZ = 40.0
 
 
 def build_augment(
-    config: AugmentConfig, sample_rate: int, responses: list[NDArray[np.float32]] | None = None
+    settings: AugmentationSettings,
+    sample_rate: int,
+    responses: list[NDArray[np.float32]] | None = None,
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """Return a function (waveform float32 [samples], seed int32 [2]) -> waveform of the same length.
 
     Args:
-      config: how far to go.
+      settings: how far to go.
       sample_rate: Hz.
       responses: room responses at this rate with the direct sound at their beginning; needed for reverb.
 
     Raises:
       InputError: reverb is wanted without room responses.
     """
-    if config.reverb and not responses:
+    if settings.reverb and not responses:
         raise InputError(
             "augment_reverb needs room responses", fix="Give their folders with --room_responses."
         )
@@ -74,18 +50,18 @@ def build_augment(
     def augment(waveform: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         seeds = tf.unstack(tf.random.split(seed, 5))
         coloured = waveform
-        if config.reverb and responses:
-            coloured = reverberate(coloured, seeds[0], responses, config.reverb)
-        if config.equalizer_db:
-            coloured = equalize(coloured, seeds[1], config.equalizer_db, sample_rate)
-        if config.reverb or config.equalizer_db:
+        if settings.reverb and responses:
+            coloured = reverberate(coloured, seeds[0], responses, settings.reverb)
+        if settings.equalizer_db:
+            coloured = equalize(coloured, seeds[1], settings.equalizer_db, sample_rate)
+        if settings.reverb or settings.equalizer_db:
             # Velocity is learnt from loudness; a real room or colour belongs to the whole recording, whose
             # loudness is known.
             waveform = coloured * tf.math.divide_no_nan(rms(waveform), rms(coloured))
-        if config.noise_db:
-            waveform = add_noise(waveform, seeds[2], config.noise_db, sample_rate)
-        if config.gain_db:
-            waveform *= decibels(uniform(seeds[3], -config.gain_db, config.gain_db))
+        if settings.noise_db:
+            waveform = add_noise(waveform, seeds[2], settings.noise_db, sample_rate)
+        if settings.gain_db:
+            waveform *= decibels(uniform(seeds[3], -settings.gain_db, settings.gain_db))
         return waveform
 
     return augment

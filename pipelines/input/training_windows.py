@@ -1,8 +1,7 @@
 """Read prepared data sets as batches of waveform and piano-roll windows (tf.data).
 
 Which windows a step sees is a pure function of the seed and the step (`pipelines.input.window_plan`): a run resumes
-anywhere
-by asking for the plan from that step on; no state of an iterator needs keeping.
+anywhere by asking for the plan from that step on; no state of an iterator needs keeping.
 """
 
 from __future__ import annotations

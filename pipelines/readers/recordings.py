@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -168,6 +168,3 @@ def one_split_per_piece(
         else:
             kept.append(item)
     return kept, left_out
-
-
-Reader = Callable[[str], DataSet]

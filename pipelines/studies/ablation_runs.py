@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from pipelines.preparation.index import load_index
@@ -51,7 +50,7 @@ def run_ablation(
     Raises:
       InputError: there is a study with other settings or data, or a training failed.
     """
-    study = open_study(settings, Path(work), Path(results or Path(work) / "results"), customize)
+    study = open_study(settings, work, results, customize)
     for item in study.runs:
         if item.done:
             continue

@@ -1,17 +1,17 @@
 """Run the paper's experiment: the same system with and without reconstruction, several times, on the same data.
 
 A study is a list of runs, each an arm with a seed. Runs of one seed train on the same windows in the same order,
-whatever
-the arm (`pipelines.input.window_plan.training_plan`), and are paired in comparison. Every run is trained, evaluated on
-the validation and the test split with the paper's thresholds, tuned on the validation split, and evaluated on the test
-split with the tuned decoding. Existing results are not made again, so a study resumes where it stopped, and several
-processes can work on one study, each on another run.
+whatever the arm (`pipelines.input.window_plan.training_plan`), and are paired in comparison. Every run is trained,
+evaluated on the validation and the test split with the paper's thresholds, tuned on the validation split, and evaluated
+on the test split with the tuned decoding. Existing results are not made again, so a study resumes where it stopped, and
+several processes can work on one study, each on another run.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,15 +170,19 @@ EVALUATIONS = {
 
 def open_study(
     settings: AblationSettings,
-    work: Path,
-    results: Path,
+    work: str | os.PathLike[str],
+    results: str | os.PathLike[str] | None = None,
     customize: Callable[[Config], Config] = lambda config: config,
 ) -> Study:
     """Make the folders of a study, or check that they are of the same settings and data.
 
+    Args are those of `run_ablation`.
+
     Raises:
       InputError: there is a study with other settings or data, or the data set is not prepared.
     """
+    work = Path(work)
+    results = Path(results or work / "results")
     manifest = read_manifest(Path(settings.data))
     for folder in (work / "runs", work / "logs", results):
         make_folder(folder)

@@ -1,5 +1,4 @@
 from .restart import restart_if_worker_is_lost as restart_if_worker_is_lost
 from .run import TrainingResult as TrainingResult
 from .run import train as train
-from .settings import AugmentationSettings as AugmentationSettings
 from .settings import RunSettings as RunSettings

@@ -22,8 +22,8 @@ def restart_if_worker_is_lost() -> Iterator[None]:
     """Restart this program, with its arguments, if another worker is lost inside the block.
 
     TensorFlow cannot take a new worker into a cluster that has lost one, so the remaining ones must join it anew too,
-    and
-    the run resumes from its last checkpoint. Without other workers (TF_CONFIG), and on other errors, nothing is done.
+    and the run resumes from its last checkpoint. Without other workers (TF_CONFIG), and on other errors, nothing is
+    done.
     """
     try:
         yield

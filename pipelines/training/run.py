@@ -11,13 +11,14 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines.input.augmentation import AugmentConfig, build_augment, read_responses
+from pipelines.input.augmentation import build_augment, read_responses
+from pipelines.input.augmentation_settings import AugmentationSettings
 from pipelines.input.batches import training_input
 from pipelines.input.pitch_shift import PitchShift
 from pipelines.input.training_windows import Augment
 from pipelines.preparation.index import StoredRecording, load_index, manifest_checksum
 from pipelines.preparation.integrity import leave_out_damaged, readable
-from pipelines.training.settings import AugmentationSettings, RunSettings
+from pipelines.training.settings import RunSettings
 from pipelines.training.validator import Validator
 from tfamt.config import Config
 from tfamt.errors import InputError
@@ -75,7 +76,7 @@ def train(
     folders = [data] if isinstance(data, str) else [*data]
     share = share_of(strategy)
     with _run_lock(folder, share):
-        return _train(config, folder, folders, settings, strategy, on_start)
+        return _train(config, folder, folders, settings, strategy, share, on_start)
 
 
 def _run_lock(folder: Path, share: Share) -> contextlib.AbstractContextManager[None]:
@@ -96,9 +97,9 @@ def _train(
     data: list[str],
     settings: RunSettings,
     strategy: tf.distribute.Strategy,
+    share: Share,
     on_start: Callable[[Trainer], None],
 ) -> TrainingResult:
-    share = share_of(strategy)
     _report_changes(config, folder, data, settings, write=share.is_chief)
     to_train_on, held_out = load_splits(data)
     stored = leave_out_damaged(to_train_on, settings.max_bad_records, report=_warn)
@@ -204,13 +205,10 @@ def _warn(text: str) -> None:
 
 
 def _augment(config: Config, settings: AugmentationSettings) -> Augment | None:
-    chosen = AugmentConfig(
-        settings.gain_db, settings.equalizer_db, settings.noise_db, settings.reverb
-    )
-    if chosen == AugmentConfig():
+    if not settings.changes_waveform:
         return None
     responses = read_responses(*settings.room_responses)
-    return build_augment(chosen, config.spectrogram.sample_rate, responses)
+    return build_augment(settings, config.spectrogram.sample_rate, responses)
 
 
 def _pitch_shift(settings: AugmentationSettings) -> PitchShift | None:

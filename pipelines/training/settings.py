@@ -2,40 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True)
-class AugmentationSettings:
-    """Random changes of training windows; all are off by default.
-
-    Attributes:
-      gain_db: gain within +- this, dB.
-      equalizer_db: gain of frequency bands within +- this, dB.
-      noise_db: loudest added noise relative to the window, dB, of a colour from white to brown; 0 for none.
-      reverb: share of windows that are convolved with a room response.
-      tuning_cents: tuning within +- this, cents; time is scaled with it.
-      transpose_semitones: transposition within +- this, semitones; labels follow.
-      room_responses: folders of room responses; one that is named twice counts twice.
-    """
-
-    gain_db: float = 0.0
-    equalizer_db: float = 0.0
-    noise_db: float = 0.0
-    reverb: float = 0.0
-    tuning_cents: float = 0.0
-    transpose_semitones: int = 0
-    room_responses: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings under the names of their flags, as a run folder stores them."""
-        names = ("gain_db", "equalizer_db", "noise_db", "reverb")
-        stored: dict[str, Any] = {f"augment_{name}": getattr(self, name) for name in names}
-        stored["room_responses"] = list(self.room_responses) or None
-        for name in ("tuning_cents", "transpose_semitones"):
-            stored[f"augment_{name}"] = getattr(self, name)
-        return stored
+from pipelines.input.augmentation_settings import AugmentationSettings
 
 
 @dataclass(frozen=True)
@@ -59,7 +28,7 @@ class RunSettings:
     """
 
     initial_weights: str | None = None
-    augmentation: AugmentationSettings = AugmentationSettings()
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     strategy: str = "auto"
     logical_cpus: int = 1
     precision: str = "float32"

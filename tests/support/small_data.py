@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,8 +14,10 @@ import tensorflow as tf
 from pipelines.input.training_windows import window_dataset
 from pipelines.input.window_plan import WindowSpec
 from pipelines.preparation.index import StoredRecording, totals_of
+from pipelines.preparation.records import SEGMENT_SAMPLES, Segment, encode, index_of, notes_between
 from pipelines.preparation.shards import ShardJob, write_shard
 from pipelines.readers.folder import read
+from tfamt.audio.loudness import loudness
 from tfamt.frames import FrameGrid
 from tfamt.notes.midi import write_midi
 from tfamt.notes.sonify import write_wav
@@ -70,3 +74,37 @@ def every_window(
                 yield WindowSpec(recording, start, 0)
 
     return window_dataset(plan, stored, num_frames, grid)
+
+
+def write_prepared(folder: Path, shards: list[list[tuple[np.ndarray, Notes]]]) -> None:
+    """Write a prepared data set of these recordings without the pipeline that usually makes it."""
+    numbers = itertools.count()
+    for shard, recordings in enumerate(shards):
+        segments, levels = [], {}
+        for audio, notes in recordings:
+            name = f"r{next(numbers)}"
+            levels[name] = loudness(audio / np.float32(32_768))
+            for index, start in enumerate(range(0, len(audio), SEGMENT_SAMPLES)):
+                end = min(start + SEGMENT_SAMPLES, len(audio))
+                inside = notes_between(notes, start, end)
+                segments.append(Segment(name, "g", index, len(audio), audio[start:end], inside))
+        records = [encode(segment) for segment in segments]
+        stem = folder / f"train-{shard:05d}-of-{len(shards):05d}"
+        with tf.io.TFRecordWriter(f"{stem}.tfrecord") as writer:
+            for record in records:
+                writer.write(record)
+        entries = [dataclasses.asdict(entry) for entry in index_of(records, segments, levels)]
+        Path(f"{stem}.index.json").write_text(json.dumps({"recordings": entries}))
+    (folder / "manifest.json").write_text("{}")
+
+
+def prepare_noise(folder: Path) -> Path:
+    """Write four recordings of noise, 21 s each, with random labels, as a prepared data set; return the folder."""
+    generator = np.random.default_rng(0)
+    recordings = []
+    for _ in range(4):
+        onset = np.sort(generator.uniform(0, 20, 40))
+        notes = Notes(onset, onset + 0.3, generator.integers(30, 100, 40))
+        recordings.append((generator.normal(0, 3000, 16_000 * 21).astype(np.int16), notes))
+    write_prepared(folder, [recordings[:2], recordings[2:]])
+    return folder

@@ -1,10 +1,8 @@
 """Measure how loud a recording is.
 
 The velocity of a note is relative to the loudness of the whole recording. Windows that were scaled one by one would
-make
-the same note look loud in a soft passage and soft in a loud one, so the front end takes the recording's loudness as
-an
-input (`tfamt.network.frontend`).
+make the same note look loud in a soft passage and soft in a loud one, so the front end takes the recording's loudness
+as an input (`tfamt.network.frontend`).
 """
 
 from __future__ import annotations

@@ -120,14 +120,13 @@ def _run(
     """Work on several recordings at a time with one model."""
     parallel = min(parallel, len(jobs))
     transcriber = model.load(parallel)
-    name = Path(model.weights).name if model.weights else transcriber.config.name
     stopping = threading.Event()
     results = []
     with (
         progress_bar(sum(job.duration for job in jobs)) as advance,
         ThreadPoolExecutor(parallel) as pool,
     ):
-        writer = ResultWriter(transcriber, outputs, name, journal)
+        writer = ResultWriter(transcriber, outputs, model.name_of(transcriber), journal)
         futures = {pool.submit(writer.transcribe, job, advance, stopping): job for job in jobs}
         try:
             for number, future in enumerate(as_completed(futures), start=1):

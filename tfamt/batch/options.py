@@ -44,6 +44,10 @@ class ModelSource:
             self.weights, window_frames=self.window_frames, precision=self.precision
         )
 
+    def name_of(self, transcriber: transcription.Transcriber) -> str:
+        """Return the name of the model in results: of the weights file, or of the config."""
+        return Path(self.weights).name if self.weights else transcriber.config.name
+
     def fingerprint(self) -> dict[str, object]:
         """Return all settings that notes depend on, for the journal."""
         return {

@@ -40,8 +40,7 @@ def transcribe_stream(
     for path in paths.values():
         check_output_path(path, overwrite=outputs.overwrite)
     transcriber, overview = model.load(), Overview()
-    name = Path(model.weights).name if model.weights else transcriber.config.name
-    writer = ResultWriter(transcriber, outputs, name)
+    writer = ResultWriter(transcriber, outputs, model.name_of(transcriber))
     rows: list[Row] = []
     samples = 0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import flags
 
-from tfamt.config import Config
+from tfamt.config import SECTIONS, Config
 from tfamt.config_fields import help_text
 from tfamt.errors import InputError
 from tfamt.presets import PRESETS, preset
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 
 Section = TypeVar("Section", bound="DataclassInstance")
 _KINDS = {int: "whole numbers", float: "numbers", str: "names"}
-_SECTIONS = ("spectrogram", "model", "loss", "training", "inference", "decoding")
 
 
 def define_config_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     """Define --preset and a flag for each field; without a flag the preset's value stays."""
     text = f"Config to start from: {', '.join(PRESETS)}. Default: icpr2020_mel."
     flags.DEFINE_string("preset", "icpr2020_mel", text, values)
-    for section in _SECTIONS:
+    for section in SECTIONS:
         define_field_flags(section, values=values)
 
 
@@ -52,7 +51,7 @@ def override_by_flags(config: Config, values: flags.FlagValues = flags.FLAGS) ->
     Raises:
       InputError: a value is out of range.
     """
-    changed = {name: changed_by_flags(name, getattr(config, name), values) for name in _SECTIONS}
+    changed = {name: changed_by_flags(name, getattr(config, name), values) for name in SECTIONS}
     # All at once, since sections are checked against each other.
     return dataclasses.replace(config, **changed)
 

@@ -1,8 +1,7 @@
 """Count the kinds of errors of a transcription.
 
 Notes are matched by onset and pitch as for the note metric (`tfamt.evaluation.metrics`). Every note is counted in
-exactly one
-of the kinds below, the first that applies, so that
+exactly one of the kinds below, the first that applies, so that
 
 - reference notes = hits + early + late + missed_restrike + missed;
 - estimated notes = hits + early + late + false_restrike + octave + extra.

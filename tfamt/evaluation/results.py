@@ -23,10 +23,9 @@ class Piece:
 
     Attributes:
       scores: figures 0..1 by name (`tfamt.evaluation.metrics.Scores`, "average_precision"), those of other passes with
-        the
-        prefixes of `VARIANTS`.
+        the prefixes of `VARIANTS`.
       errors: kinds of errors by name (`tfamt.evaluation.error_analysis`), with the same prefixes.
-      group: what results are false_restrike down by, such as the piano; "" for none.
+      group: what results are grouped by, such as the piano; "" for none.
       details: further facts, as JSON values.
     """
 

@@ -12,11 +12,9 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from tfamt.utils.quiet_logs import quiet, quiet_native
+from tfamt.utils.quiet_logs import quiet_native
 
 Outputs: TypeAlias = dict[str, tf.Tensor]
-
-
 Network: TypeAlias = Callable[..., Outputs]
 
 
@@ -29,12 +27,3 @@ def freeze(function: Any) -> Network:
         # Loops stay whole: OpenVINO cannot read a SavedModel whose loops are lowered.
         constant = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     return lambda *inputs: dict(zip(names, constant(*inputs), strict=True))
-
-
-def save_frozen_graph(function: Any, folder: str) -> None:
-    """Save a tf.function as a SavedModel with its variables as constants, for other runtimes."""
-    constant = tf.function(freeze(function), input_signature=function.input_signature)
-    module = tf.Module()
-    module.function = constant
-    with quiet():
-        tf.saved_model.save(module, folder, signatures=constant)

@@ -101,9 +101,8 @@ class Trainer:
     def begin_with(self, weights: str | os.PathLike[str]) -> list[str]:
         """Load initial weights from a file, also as their averages.
 
-        Weights that the file lacks, such as a second U-net or the refinement, keeps its first weights; a second U-net
-        that the
-        model lacks is not needed. A refinement may be wider than the file's, or see more
+        Weights that the file lacks, such as those of a second U-net or the refinement, keep their initial values; a
+        second U-net that the model lacks is not needed. A refinement may be wider than the file's, or see more
         (`tfamt.network.refinement.grow_refinement`).
 
         Returns:

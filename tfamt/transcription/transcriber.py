@@ -87,8 +87,7 @@ class Transcriber:
         Args:
           weights: the file.
           window_frames: frames per window, instead of the number in the config. Fewer give notes sooner in a stream,
-            and
-            somewhat worse ones.
+            and somewhat worse ones.
           precision: "float32"; "mixed_bfloat16", which takes three fifths of the time on processors that have it and
             moves probabilities by up to a few hundredths; or "auto" for the faster one on this machine.
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.training.run import load_splits
-from tests.pipelines.input.test_training_windows import _recording, write_prepared
+from tests.pipelines.input.test_training_windows import _recording
 from tests.support.processes import command
+from tests.support.small_data import write_prepared
 from tfamt.errors import InputError
 from tfamt.network.weights import load_weights
 

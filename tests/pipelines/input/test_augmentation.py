@@ -10,13 +10,13 @@ import soundfile
 import tensorflow as tf
 
 from pipelines.input.augmentation import (
-    AugmentConfig,
     add_noise,
     build_augment,
     equalize,
     read_responses,
     reverberate,
 )
+from pipelines.input.augmentation_settings import AugmentationSettings
 from tfamt.errors import InputError
 
 RATE = 16000
@@ -84,7 +84,7 @@ def test_gain_alone_is_one_factor() -> None:
     waveform = _music()
     factors = []
     for number in range(20):
-        louder = build_augment(AugmentConfig(gain_db=12.0), RATE)(
+        louder = build_augment(AugmentationSettings(gain_db=12.0), RATE)(
             tf.constant(waveform), tf.constant([number, 1], tf.int32)
         )
         ratio = louder.numpy() / waveform
@@ -97,7 +97,9 @@ def test_gain_alone_is_one_factor() -> None:
 def test_rooms_and_colours_leave_the_level() -> None:
     waveform = _music()
     augment = build_augment(
-        AugmentConfig(equalizer_db=12.0, reverb=1.0), RATE, [np.array([1.0, 0.0, 2.0], np.float32)]
+        AugmentationSettings(equalizer_db=12.0, reverb=1.0),
+        RATE,
+        [np.array([1.0, 0.0, 2.0], np.float32)],
     )
     for number in range(5):
         changed = augment(tf.constant(waveform), tf.constant([number, 2], tf.int32)).numpy()
@@ -106,7 +108,9 @@ def test_rooms_and_colours_leave_the_level() -> None:
 
 
 def test_the_seed_decides() -> None:
-    augment = build_augment(AugmentConfig(6.0, 6.0, -20.0, 0.5), RATE, [np.ones(1, np.float32)])
+    augment = build_augment(
+        AugmentationSettings(6.0, 6.0, -20.0, 0.5), RATE, [np.ones(1, np.float32)]
+    )
     waveform = tf.constant(_music())
     first, again = augment(waveform, SEED).numpy(), augment(waveform, SEED).numpy()
     np.testing.assert_array_equal(first, again)
@@ -117,9 +121,11 @@ def test_the_seed_decides() -> None:
 def test_nothing_asked_for_changes_nothing_and_silence_stays() -> None:
     waveform = _music()
     np.testing.assert_array_equal(
-        build_augment(AugmentConfig(), RATE)(tf.constant(waveform), SEED), waveform
+        build_augment(AugmentationSettings(), RATE)(tf.constant(waveform), SEED), waveform
     )
-    everything = build_augment(AugmentConfig(6.0, 6.0, -20.0, 1.0), RATE, [np.ones(9, np.float32)])
+    everything = build_augment(
+        AugmentationSettings(6.0, 6.0, -20.0, 1.0), RATE, [np.ones(9, np.float32)]
+    )
     assert not everything(tf.zeros([RATE]), SEED).numpy().any()
 
 
@@ -145,9 +151,9 @@ def test_responses_begin_with_the_direct_sound(tmp_path: Path) -> None:
 )
 def test_settings_out_of_range(settings: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        AugmentConfig(**settings)
+        AugmentationSettings(**settings)
 
 
 def test_reverb_needs_rooms() -> None:
     with pytest.raises(InputError, match="needs room responses"):
-        build_augment(AugmentConfig(reverb=0.5), RATE)
+        build_augment(AugmentationSettings(reverb=0.5), RATE)

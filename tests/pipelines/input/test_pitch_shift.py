@@ -20,6 +20,7 @@ from pipelines.input.training_windows import window_dataset
 from pipelines.input.window_plan import WindowSpec, training_plan
 from pipelines.preparation.index import StoredRecording, load_index
 from tests.pipelines.input.test_training_windows import GRID, TOTALS, _recording, prepared  # noqa: F401
+from tests.support.small_data import write_prepared
 from tfamt.errors import InputError
 from tfamt.notes.piano_roll import notes_to_rolls
 from tfamt.notes.table import Notes
@@ -118,8 +119,6 @@ def test_a_shift_of_nothing_changes_nothing(prepared: Path) -> None:  # noqa: F8
 
 def test_onsets_stay_with_their_clicks(tmp_path: Path) -> None:
     """In windows of every ratio, each click in the sound is where the label says, within a quarter of a frame."""
-    from tests.pipelines.input.test_training_windows import write_prepared
-
     total = 20 * RATE
     onset = np.arange(0.5, 19.5, 0.61)
     audio = np.zeros(total, np.int16)
@@ -176,8 +175,6 @@ def test_the_plan_with_shifts_goes_on_from_any_window() -> None:
 
 
 def test_notes_that_leave_the_piano_have_no_label(tmp_path: Path) -> None:
-    from tests.pipelines.input.test_training_windows import write_prepared
-
     notes = Notes([0.5, 1.0], [2.0, 2.0], [107, 60], [64, 64])
     write_prepared(tmp_path, [[(np.ones(5 * RATE, np.int16), notes)]])
     (window,) = _windows(

@@ -21,10 +21,8 @@ from pipelines.preparation.records import (
     decode,
     encode,
     index_of,
-    notes_between,
 )
-from tests.support.small_data import every_window
-from tfamt.audio.loudness import loudness
+from tests.support.small_data import every_window, write_prepared
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
 from tfamt.notes.piano_roll import notes_to_rolls
@@ -47,28 +45,6 @@ def _recording(number: int) -> tuple[np.ndarray, Notes]:
         random.integers(1, 128, len(onset)),
     )
     return audio, notes
-
-
-def write_prepared(folder: Path, shards: list[list[tuple[np.ndarray, Notes]]]) -> None:
-    """A prepared data set of these recordings, without the pipeline that usually makes it."""
-    numbers = itertools.count()
-    for shard, recordings in enumerate(shards):
-        segments, levels = [], {}
-        for audio, notes in recordings:
-            name = f"r{next(numbers)}"
-            levels[name] = loudness(audio / np.float32(32_768))
-            for index, start in enumerate(range(0, len(audio), SEGMENT_SAMPLES)):
-                end = min(start + SEGMENT_SAMPLES, len(audio))
-                inside = notes_between(notes, start, end)
-                segments.append(Segment(name, "g", index, len(audio), audio[start:end], inside))
-        records = [encode(segment) for segment in segments]
-        stem = folder / f"train-{shard:05d}-of-{len(shards):05d}"
-        with tf.io.TFRecordWriter(f"{stem}.tfrecord") as writer:
-            for record in records:
-                writer.write(record)
-        entries = [dataclasses.asdict(entry) for entry in index_of(records, segments, levels)]
-        Path(f"{stem}.index.json").write_text(json.dumps({"recordings": entries}))
-    (folder / "manifest.json").write_text("{}")
 
 
 def write_repeated(folder: Path, count: int, segments: int, samples: int) -> None:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from pipelines.preparation.index import StoredRecording, load_index
 from pipelines.preparation.integrity import bad_records, leave_out_damaged, readable
 from pipelines.preparation.records import FOOTER_BYTES, HEADER_BYTES, SEGMENT_SAMPLES
-from tests.pipelines.input.test_training_windows import _recording, write_prepared
+from tests.pipelines.input.test_training_windows import _recording
 from tests.support.processes import command
-from tests.support.small_data import every_window
+from tests.support.small_data import every_window, write_prepared
 from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
 from tfamt.notes.table import Notes

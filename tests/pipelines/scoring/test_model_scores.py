@@ -52,7 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = build_model(config)
     (folder / "run").mkdir()
     weights = {name: value.numpy() for name, value in named_weights(model).items()}
-    # Heads begin quiet; these are to hear something.
+    # The outputs of new heads are small; these are to give notes.
     weights["transcriber/pianoroll/bias"][:] = 0
     save_weights(folder / "run" / "weights.npz", config, weights)
     return folder

@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.pipelines.input.test_training_windows import write_prepared
 from tests.support.processes import start
-from tfamt.notes.table import Notes
+from tests.support.small_data import prepare_noise
 
 STEPS = 40
 FLAGS = [
@@ -31,15 +30,7 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    generator = np.random.default_rng(0)
-    recordings = []
-    for _ in range(4):
-        onset = np.sort(generator.uniform(0, 20, 40))
-        notes = Notes(onset, onset + 0.3, generator.integers(30, 100, 40))
-        recordings.append((generator.normal(0, 3000, 16_000 * 21).astype(np.int16), notes))
-    write_prepared(folder, [recordings[:2], recordings[2:]])
-    return folder
+    return prepare_noise(tmp_path_factory.mktemp("data"))
 
 
 def _small_files() -> None:

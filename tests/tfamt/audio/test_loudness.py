@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.input.batches import training_input
 from pipelines.preparation.index import load_index
-from tests.pipelines.input.test_training_windows import write_prepared
+from tests.support.small_data import write_prepared
 from tfamt.audio.loudness import DECAY_DB, RunningLoudness, loudness
 from tfamt.config import Config, SpectrogramConfig, TrainingConfig, replace
 from tfamt.network.layers.loudness_normalization import LoudnessNormalization

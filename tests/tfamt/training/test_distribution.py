@@ -23,8 +23,9 @@ from benchmarks.measuring import in_fresh_process
 from pipelines.input.training_windows import training_batches
 from pipelines.input.window_plan import training_plan
 from pipelines.preparation.index import load_index, totals_of
-from tests.pipelines.input.test_training_windows import GRID, write_prepared
+from tests.pipelines.input.test_training_windows import GRID
 from tests.support.processes import ROOT, command, start
+from tests.support.small_data import prepare_noise, write_prepared
 from tests.tfamt.training.test_trainer import TINY, _trainer
 from tfamt.config import Config, TrainingConfig, replace
 from tfamt.errors import InputError
@@ -160,15 +161,7 @@ def _cluster(ports: list[int], index: int) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    random = np.random.default_rng(0)
-    recordings = []
-    for _ in range(4):
-        onset = np.sort(random.uniform(0, 20, 40))
-        notes = Notes(onset, onset + 0.3, random.integers(30, 100, 40))
-        recordings.append((random.normal(0, 3000, 16_000 * 21).astype(np.int16), notes))
-    write_prepared(folder, [recordings[:2], recordings[2:]])
-    return folder
+    return prepare_noise(tmp_path_factory.mktemp("data"))
 
 
 def _join(cluster: dict[str, str]) -> None:

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from pipelines.input.batches import training_input
 from pipelines.preparation.index import load_index
-from tests.pipelines.input.test_training_windows import _recording, write_prepared
+from tests.pipelines.input.test_training_windows import _recording
+from tests.support.small_data import write_prepared
 from tfamt.config import Config, TrainingConfig, replace
 from tfamt.errors import InputError
 from tfamt.network.weights import load_weights, named_weights

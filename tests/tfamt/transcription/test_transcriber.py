@@ -115,7 +115,7 @@ def _clicks(seconds: int, step: float) -> Iterator[np.ndarray]:
 
 
 def _click_listener(windows: np.ndarray, loudness: np.ndarray) -> dict[str, np.ndarray]:
-    """A network that hears a unit sample as an onset, placed as `tfamt.notes.piano_roll` places labels: a triangle."""
+    """Give an onset for every unit sample, placed as `tfamt.notes.piano_roll` places labels: a triangle."""
     frames = windows.shape[1] // 512
     onset = np.zeros((len(windows), frames, 88), np.float32)
     for row, window in enumerate(windows):

@@ -13,11 +13,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Normalise images [batch, height, width, channels] as Keras does, with the same weights, names and outputs.
 
     In training on one replica, TensorFlow's fused operation takes less than a third of the time of Keras' layer, a
-    chain
-    of elementwise operations. On several replicas the statistics are those of the global batch. Keras computes that
-    variance as a difference of two large numbers, which costs half of its digits; this layer reduces the mean first,
-    then
-    the mean square of the deviations, as on one device. All replicas must have batches of the same shape.
+    chain of elementwise operations. On several replicas the statistics are those of the global batch. Keras computes
+    that variance as a difference of two large numbers, which costs half of its digits; this layer reduces the mean
+    first, then the mean square of the deviations, as on one device. All replicas must have batches of the same shape.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:

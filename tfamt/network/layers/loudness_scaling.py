@@ -14,8 +14,7 @@ class LoudnessScaling(keras.layers.Layer):
     """Map `range_db` decibels below `reference` to 0..1; louder bins lie above 1.
 
     The same sound gives the same values in every window [batch, frames, bins], so waveforms must have been normalized
-    to
-    one loudness before (`tfamt.network.layers.loudness_normalization`).
+    to one loudness before (`tfamt.network.layers.loudness_normalization`).
 
     Args:
       range_db: bins further below `reference` become 0.
