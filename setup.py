@@ -29,6 +29,8 @@ BASE = [
     # TensorBoard 2.17 imports pkg_resources, which setuptools 81 no longer has.
     "setuptools<81",
     "absl-py>=2.1",
+    # FFmpeg 7 and wheels for every Python.
+    "av>=14",
     "lazy_loader>=0.4",
     "matplotlib>=3.8",
     "mido>=1.3",

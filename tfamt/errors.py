@@ -24,3 +24,18 @@ class InputError(TfamtError):
         self.fix = fix
         where = f"{self.path}: " if self.path else ""
         super().__init__(f"{where}{problem}." + (f" {fix}" if fix else ""))
+
+
+class IncompleteError(InputError):
+    """A recording that breaks off: what comes before is whole.
+
+    Args:
+      problem, path, fix: as `InputError`.
+      seconds: from the beginning of the recording to where it breaks off.
+    """
+
+    def __init__(
+        self, problem: str, *, path: str | os.PathLike[str], fix: str = "", seconds: float
+    ):
+        self.seconds = seconds
+        super().__init__(problem, path=path, fix=fix)

@@ -40,8 +40,8 @@ from pipelines.preparation.records import (
 from pipelines.readers.recordings import LeftOut, Recording
 from pipelines.readers.sources import local_path, read_notes
 from pipelines.rendering.rendered import rendered_audio, rendered_notes
-from tfamt.audio.loudness import loudness
-from tfamt.audio.reading import probe, read_blocks
+from tfamt.audio.loudness import LoudnessMeter
+from tfamt.audio.reading import count_samples, read_blocks
 from tfamt.errors import InputError
 from tfamt.notes.table import Notes
 from tfamt.utils.atomic_files import atomic_path, atomic_write
@@ -214,7 +214,7 @@ def _usable_records(
 def _spool(recording: Recording, store: Any) -> tuple[Notes, int, float, list[int]]:
     """Write the records of a whole recording; return its notes, samples, loudness, and the length of each record."""
     lengths: list[int] = []
-    measured = 0.0
+    meter = LoudnessMeter()
     with _sound_and_notes(recording) as (total, blocks, notes):
         if len(notes) or not recording.may_be_empty:
             _check_labels(notes, total)
@@ -223,12 +223,12 @@ def _spool(recording: Recording, store: Any) -> tuple[Notes, int, float, list[in
             start = index * SEGMENT_SAMPLES
             inside = notes_between(notes, start, start + len(audio) + LOOK_AHEAD)
             segment = Segment(recording.id, recording.group, index, total, audio, inside)
-            measured = max(measured, loudness(segment.waveform))
+            meter.push(segment.waveform)
             lengths.append(store.write(encode(segment)))
-    if measured == 0.0 and not recording.may_be_empty:
+    if meter.loudness == 0.0 and not recording.may_be_empty:
         raise InputError("is silent from beginning to end", path=str(recording.audio))
     store.flush()
-    return notes, total, measured, lengths
+    return notes, total, meter.loudness, lengths
 
 
 @contextmanager
@@ -241,7 +241,7 @@ def _sound_and_notes(recording: Recording) -> Iterator[tuple[int, Iterator[Wavef
     notes = read_notes(recording)
     with local_path(recording.audio) as path:
         yield (
-            probe(path).num_samples,
+            count_samples(path),
             read_blocks(path, block_seconds=SEGMENT_SAMPLES / SAMPLE_RATE),
             notes,
         )

@@ -1,7 +1,7 @@
 """Read recordings of any kind as 16 kHz mono float32 samples, in bounded memory.
 
-Files are decoded by libsndfile (soundfile) and resampled by soxr in its HQ setting: pass band up to
-7.3 kHz of the 8 kHz there are, linear phase, no delay. Channels are averaged. Nothing here needs TensorFlow.
+Files are decoded by FFmpeg's libraries (PyAV) and resampled by soxr in its HQ setting: pass band up to 7.3 kHz of the
+8 kHz there are, linear phase, no delay. Channels are averaged (`tfamt.audio.mixing`). Nothing here needs TensorFlow.
 """
 
 from __future__ import annotations
@@ -9,25 +9,25 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Generator, Iterable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import soxr
 
+from tfamt.audio.arrays import ARRAY_NAME, array_chunks, array_info
+from tfamt.audio.decoding import decode
 from tfamt.audio.files import (
     SAMPLE_RATE,
-    VALUES_PER_READ,
     AudioInfo,
     File,
     Waveform,
     checked_rate,
-    file_chunks,
     file_name,
     open_file,
-    require_samples,
 )
-from tfamt.errors import InputError
+from tfamt.audio.mixing import Mixer
+from tfamt.errors import IncompleteError, InputError
 
 __all__ = [
     "SAMPLE_RATE",
@@ -36,6 +36,7 @@ __all__ = [
     "File",
     "Resampler",
     "Waveform",
+    "count_samples",
     "mono_chunks",
     "native_chunks",
     "probe",
@@ -45,22 +46,18 @@ __all__ = [
     "resample",
 ]
 
-Audio: TypeAlias = str | os.PathLike[str] | bytes | npt.NDArray[Any]
-"""A file name, the content of a file, or samples (which need a `sample_rate`).
+Audio: TypeAlias = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | npt.NDArray[Any]
+)
+"""A file name, the content of a file, an open file (binary, read from its beginning), or samples.
 
-Arrays are [samples] or [samples, channels]; floats span -1..1 (values beyond are taken as they are),
-integers (uint8, int8, int16, int32) are divided by their full scale.
+Samples need a `sample_rate`: an array [samples], [samples, channels] or [channels, samples]
+(`tfamt.audio.arrays.array_chunks`).
 """
-
-_MAX_CHANNELS = 1024
-_INTEGER_SCALES = {"uint8": 2.0**7, "int8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31}
 
 
 def probe(audio: Audio, *, sample_rate: int | None = None) -> AudioInfo:
-    """Read the header of a recording and checks it, without decoding.
-
-    The number of frames is exact even where the header does not state it (wav written to a pipe, mp3
-    without a length tag).
+    """Read the header of a recording, without decoding.
 
     Args:
       audio: see `Audio`.
@@ -70,46 +67,56 @@ def probe(audio: Audio, *, sample_rate: int | None = None) -> AudioInfo:
       InputError: there is no readable audio; see `read_blocks`.
     """
     if isinstance(audio, np.ndarray):
-        return _array_info(audio, sample_rate)
-    with open_file(audio, sample_rate) as (_, info, _):
-        return info
+        return array_info(audio, sample_rate)
+    with open_file(_seekable(audio), sample_rate) as file:
+        return file.info
+
+
+def count_samples(audio: Audio, *, sample_rate: int | None = None) -> int:
+    """Return how many samples `read` gives, decoding the recording where its header does not state it.
+
+    Args and errors are those of `read`.
+    """
+    info = probe(audio, sample_rate=sample_rate)
+    if info.is_exact:
+        return info.num_samples
+    return sum(len(block) for block in read_blocks(audio, sample_rate=sample_rate))
 
 
 def read_blocks(
-    audio: Audio, *, sample_rate: int | None = None, block_seconds: float = 20.0
+    audio: Audio,
+    *,
+    sample_rate: int | None = None,
+    block_seconds: float = 20.0,
+    faults: list[IncompleteError] | None = None,
 ) -> Generator[Waveform, None, None]:
     """Decode a recording piece by piece to 16 kHz mono.
 
-    The blocks joined are the same samples, bit by bit, for any `block_seconds`; there are
-    `AudioInfo.num_samples` of them and none is delayed. Faults of the header are raised by this call,
-    faults further on when iteration gets there. The file is closed at the end of the iteration;
-    use `contextlib.closing` to stop early.
+    The blocks joined are the same samples, bit by bit, for any `block_seconds`, and none is delayed. Faults of the
+    header are raised by this call, faults further on when iteration gets there. The file is closed at the end of the
+    iteration; use `contextlib.closing` to stop early.
 
     Args:
       audio: see `Audio`.
       sample_rate: samples per second of an array; not allowed with files.
       block_seconds: length of the blocks; the last one may be shorter.
+      faults: where given, a recording that breaks off ends there, and the reason is appended instead of raised.
 
     Returns:
       An iterator of float32 [round(block_seconds * 16000)].
 
     Raises:
-      InputError: the file is missing, not audio of a supported kind, truncated or damaged, holds no
-        samples or some that are not finite numbers, or has a sample rate out of 2..768 kHz; or the
-        array has a wrong dtype or shape, or lacks its sample rate.
+      InputError: the file is missing, not audio that FFmpeg can decode, holds no samples or some that are not finite
+        numbers, or has a sample rate out of 2..768 kHz; or the array has a wrong dtype or shape, or lacks its sample
+        rate.
+      IncompleteError: the recording breaks off.
       ValueError: `block_seconds` is shorter than a sample.
     """
     size = round(block_seconds * SAMPLE_RATE)
     if size < 1:
         raise ValueError(f"block_seconds must be at least one sample. Received: {block_seconds}")
-    info = probe(audio, sample_rate=sample_rate)
-    if info.num_samples == 0:
-        raise InputError(
-            f"is too short: {info.num_frames} samples at {info.sample_rate} Hz",
-            path=_name(audio),
-            fix="At least one sample at 16 kHz is needed.",
-        )
-    return _blocks(_native_chunks(audio, info), info.sample_rate, size)
+    rate, name, chunks = _open(audio, sample_rate)
+    return _blocks(_until_fault(chunks, faults), rate, size, name)
 
 
 def read(audio: Audio, *, sample_rate: int | None = None) -> Waveform:
@@ -133,7 +140,7 @@ def native_chunks(audio: Audio, *, sample_rate: int | None = None) -> Iterator[W
 
     Args and errors are those of `read_blocks`.
     """
-    return _native_chunks(audio, probe(audio, sample_rate=sample_rate))
+    return _open(audio, sample_rate)[2]
 
 
 def read_native(audio: Audio, *, sample_rate: int | None = None) -> Waveform:
@@ -152,41 +159,67 @@ def resample(waveform: Waveform, sample_rate: int) -> Waveform:
     return np.concatenate([waveform[:0], *_resampled([waveform], sample_rate)])
 
 
-def _name(audio: Audio) -> str:
-    return "<array>" if isinstance(audio, np.ndarray) else file_name(audio)
-
-
 # --- the stream: chunks at the recording's rate -> 16 kHz -> blocks of one size ---
 
 
-def _native_chunks(audio: Audio, info: AudioInfo) -> Iterator[Waveform]:
-    chunks = _array_chunks(audio) if isinstance(audio, np.ndarray) else file_chunks(audio)
-    return mono_chunks(chunks, info.sample_rate, _name(audio))
+def _open(audio: Audio, sample_rate: int | None) -> tuple[int, str, Iterator[Waveform]]:
+    """Return sample rate, name and mono chunks of a recording whose header is checked."""
+    if isinstance(audio, np.ndarray):
+        rate = array_info(audio, sample_rate).sample_rate
+        return rate, ARRAY_NAME, mono_chunks(array_chunks(audio), rate, ARRAY_NAME)
+    file = _seekable(audio)
+    steps = _opened(file, sample_rate)
+    # The first step opens the file; a generator that has begun closes it however it ends.
+    info = next(steps)
+    assert isinstance(info, AudioInfo)
+    name = file_name(file)
+    return info.sample_rate, name, mono_chunks(steps, info.sample_rate, name)  # type: ignore[arg-type]
+
+
+def _opened(file: File, sample_rate: int | None) -> Iterator[AudioInfo | Waveform]:
+    """Yield what the header of a file states, then its chunks."""
+    with open_file(file, sample_rate) as opened:
+        yield opened.info
+        yield from decode(opened)
+
+
+def _seekable(audio: File) -> File:
+    """Return the audio, an open file that cannot seek as its content.
+
+    Raises:
+      InputError: it is no recording, or a file open as text.
+    """
+    if isinstance(audio, str | os.PathLike | bytes | bytearray | memoryview):
+        return audio
+    if not hasattr(audio, "read") or not hasattr(audio, "seekable"):
+        raise InputError(
+            f"a recording is a file name, bytes, an open file or an array. Received: {type(audio).__name__}"
+        )
+    if hasattr(audio, "encoding"):
+        raise InputError("is open as text", path=file_name(audio), fix="Open it with mode 'rb'.")
+    return audio if audio.seekable() else audio.read()
+
+
+def _until_fault(
+    chunks: Iterator[Waveform], faults: list[IncompleteError] | None
+) -> Iterator[Waveform]:
+    try:
+        yield from chunks
+    except IncompleteError as error:
+        if faults is None:
+            raise
+        faults.append(error)
 
 
 def mono_chunks(chunks: Iterable[Waveform], sample_rate: int, name: str) -> Iterator[Waveform]:
-    """Average the channels of chunks [samples, channels] to [samples].
+    """Mix the channels of chunks [samples, channels] to [samples] (`tfamt.audio.mixing.Mixer`).
 
     Raises:
       InputError: a sample is not a finite number; the message names the file and the time.
     """
-    done = 0
+    mixer = Mixer(sample_rate, name)
     for chunk in chunks:
-        # Two steps, so that a sum of huge values cannot overflow to infinity.
-        # A signalling NaN is reported below, like any other.
-        with np.errstate(invalid="ignore"):
-            mono = (chunk / np.float32(chunk.shape[1])).sum(axis=1, dtype=np.float32)
-        finite = np.isfinite(mono)
-        if not finite.all():
-            first = int(np.argmin(finite))
-            raise InputError(
-                "holds samples that are not finite numbers (NaN or infinite), the first at "
-                f"{(done + first) / sample_rate:.3f} s",
-                path=name,
-                fix="Export it again, or replace those samples.",
-            )
-        yield mono
-        done += len(mono)
+        yield mixer.push(chunk)
 
 
 class Resampler:
@@ -222,12 +255,19 @@ def _resampled(chunks: Iterable[Waveform], sample_rate: int) -> Iterator[Wavefor
 
 
 def _blocks(
-    chunks: Iterator[Waveform], sample_rate: int, size: int
+    chunks: Iterator[Waveform], sample_rate: int, size: int, name: str
 ) -> Generator[Waveform, None, None]:
+    """Yield blocks of one size; the last one may be shorter.
+
+    Raises:
+      InputError: there is less than one sample at 16 kHz.
+    """
     block, filled = np.empty(size, np.float32), 0
+    is_empty = True
     with contextlib.closing(_resampled(chunks, sample_rate)) as pieces:  # type: ignore[type-var]
         for piece in pieces:
             while len(piece):
+                is_empty = False
                 part = piece[: size - filled]
                 block[filled : filled + len(part)] = part
                 filled += len(part)
@@ -237,38 +277,9 @@ def _blocks(
                     block, filled = np.empty(size, np.float32), 0
     if filled:
         yield block[:filled]
-
-
-# --- arrays ---
-
-
-def _array_info(array: npt.NDArray[Any], sample_rate: int | None) -> AudioInfo:
-    name = _name(array)
-    if sample_rate is None:
-        raise InputError("needs its sample rate", path=name, fix="Pass sample_rate=.")
-    if array.dtype.kind != "f" and array.dtype.name not in _INTEGER_SCALES:
+    if is_empty:
         raise InputError(
-            "must hold floats, uint8, int8, int16 or int32",
+            f"is too short: less than one sample at {SAMPLE_RATE} Hz",
             path=name,
-            fix=f"Received: dtype {array.dtype}.",
+            fix="Record or export it again.",
         )
-    if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= _MAX_CHANNELS):
-        raise InputError(
-            f"must be [samples] or [samples, channels] with at most {_MAX_CHANNELS} channels",
-            path=name,
-            fix=f"Received: shape {array.shape}.",
-        )
-    channels = array.shape[1] if array.ndim == 2 else 1
-    rate = checked_rate(sample_rate, name)
-    require_samples(len(array), name)
-    return AudioInfo(rate, channels, len(array), "ARRAY", array.dtype.name)
-
-
-def _array_chunks(array: npt.NDArray[Any]) -> Iterator[Waveform]:
-    columns = array if array.ndim == 2 else array[:, np.newaxis]
-    scale = np.float32(_INTEGER_SCALES.get(array.dtype.name, 1.0))
-    middle = np.float32(128 if array.dtype == np.uint8 else 0)
-    step = max(1, VALUES_PER_READ // columns.shape[1])
-    for start in range(0, len(columns), step):
-        with np.errstate(over="ignore"):  # beyond float32 becomes infinite and is reported as such
-            yield (columns[start : start + step].astype(np.float32) - middle) / scale

@@ -1,7 +1,7 @@
 """Read audio from a stream of bytes without seeking, such as standard input.
 
-A wav is decoded as it comes. Every other kind is first read to its end into a temporary file: libsndfile needs to seek
-in them.
+A wav of linear samples is decoded as it comes. Every other kind is first read to its end into a temporary file, since
+some can be decoded only with their end.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import BinaryIO
 
 import soundfile
 
+from tfamt.audio.decoding import MAX_MISSING_SECONDS
 from tfamt.audio.files import checked_rate
 from tfamt.audio.reading import Waveform, mono_chunks, native_chunks, probe
-from tfamt.errors import InputError
+from tfamt.errors import IncompleteError, InputError
 
 NAME = "<standard input>"
 _MAX_HEADER = 2**20
@@ -50,9 +51,12 @@ def open_stream(file: io.BufferedReader) -> Iterator[Stream]:
       InputError: it is not audio of a supported kind.
     """
     head = file.read(12)
-    if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
-        yield _open_wav(file, head)
-        return
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:] == b"WAVE":
+        header, claimed = _wav_header(file, head)
+        if stream := _open_wav(file, header, claimed):
+            yield stream
+            return
+        head = bytes(header)
     with tempfile.NamedTemporaryFile(prefix="tfamt-") as whole:
         whole.write(head)
         shutil.copyfileobj(file, whole)
@@ -63,15 +67,23 @@ def open_stream(file: io.BufferedReader) -> Iterator[Stream]:
         except InputError as error:
             if error.path != whole.name:
                 raise
-            raise _problem(error.problem, error.fix) from error
+            raise _renamed(error) from error
 
 
 def _problem(text: str, fix: str = "") -> InputError:
     return InputError(text, path=NAME, fix=fix)
 
 
-def _open_wav(file: io.BufferedReader, head: bytes) -> Stream:
-    header, claimed = _wav_header(file, head)
+def _renamed(error: InputError) -> InputError:
+    """Return an error of the temporary file as one of the stream."""
+    if isinstance(error, IncompleteError):
+        return IncompleteError(error.problem, path=NAME, fix=error.fix, seconds=error.seconds)
+    return _problem(error.problem, error.fix)
+
+
+def _open_wav(file: io.BufferedReader, found: bytearray, claimed: int | None) -> Stream | None:
+    """Return the samples of a wav whose header was read; None if they are not linear."""
+    header = bytearray(found)
     # libsndfile reads the header with a little silence after it.
     silence = bytes(4096)
     struct.pack_into("<4sI", header, 0, b"RIFF", len(header) - 8 + len(silence))
@@ -80,14 +92,14 @@ def _open_wav(file: io.BufferedReader, head: bytes) -> Stream:
         with soundfile.SoundFile(io.BytesIO(bytes(header) + silence)) as known:
             rate, channels, subtype = known.samplerate, known.channels, known.subtype
             frame_bytes = len(silence) // known.frames if known.frames else 0
-    except soundfile.LibsndfileError as error:
-        raise _problem(f"is not audio that can be read ({error.error_string})") from error
+    except soundfile.LibsndfileError:
+        return None
     if not subtype.startswith(("PCM_", "FLOAT", "DOUBLE")) or not frame_bytes:
-        raise _problem(f"is a wav of {subtype} samples", "Send PCM or floats, or flac.")
+        return None
     checked_rate(rate, NAME)
 
     def decoded() -> Iterator[Waveform]:
-        for piece in _data(file, claimed, frame_bytes):
+        for piece in _data(file, claimed, frame_bytes, rate):
             samples, _ = soundfile.read(
                 io.BytesIO(piece),
                 dtype="float32",
@@ -125,7 +137,9 @@ def _wav_header(file: BinaryIO, head: bytes) -> tuple[bytearray, int | None]:
             (big,) = struct.unpack_from("<Q", content, 8)
 
 
-def _data(file: io.BufferedReader, claimed: int | None, frame_bytes: int) -> Iterator[bytes]:
+def _data(
+    file: io.BufferedReader, claimed: int | None, frame_bytes: int, rate: int
+) -> Iterator[bytes]:
     """Yield the samples' bytes as they come, in whole frames."""
     done, rest = 0, b""
     while claimed is None or done < claimed:
@@ -141,7 +155,10 @@ def _data(file: io.BufferedReader, claimed: int | None, frame_bytes: int) -> Ite
             rest = rest[whole:]
     if done == 0:
         raise _problem("holds no samples")
-    if claimed is not None and claimed - done >= frame_bytes:
-        raise _problem(
-            f"is truncated: its header announces {claimed:,} bytes of audio, {done:,} came"
+    seconds = done / (frame_bytes * rate)
+    if claimed is not None and claimed / (frame_bytes * rate) > seconds + MAX_MISSING_SECONDS:
+        raise IncompleteError(
+            f"is truncated after {seconds:.3f} s: its header announces {claimed:,} bytes of audio, {done:,} came",
+            path=NAME,
+            seconds=seconds,
         )

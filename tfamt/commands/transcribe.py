@@ -2,7 +2,7 @@
 
 Usage: bin/transcribe [flags] RECORDING [RECORDING ...]
 
-A RECORDING is a file (wav, flac, ogg or mp3 of any rate and number of channels), a folder, a pattern such as
+A RECORDING is an audio or video file (wav, flac, mp3, m4a, ogg, opus, mp4 and others), a folder, a pattern such as
 "takes/**/*.wav", or - for standard input. Writes RECORDING.mid beside each recording, or into --output_dir; more with
 --csv, --json, --png and --wav. Existing files are replaced with --overwrite only.
 

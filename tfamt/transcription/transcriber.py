@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfamt import network, transcription
-from tfamt.audio.loudness import LOUDNESS_BLOCK, loudness
+from tfamt.audio.loudness import LOUDNESS_BLOCK, LoudnessMeter
 from tfamt.audio.reading import SAMPLE_RATE, Audio, read_blocks
 from tfamt.config import Config, replace
+from tfamt.errors import IncompleteError
 from tfamt.notes.table import Notes, Row
 from tfamt.transcription.note_decoder import NoteDecoder
 from tfamt.transcription.prefetch import closing, prefetch
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 
 _BLOCK_SECONDS = 80 * LOUDNESS_BLOCK / SAMPLE_RATE
-"""A whole number of loudness blocks, so that the loudest block of all is the loudest of the recording."""
+"""A whole number of loudness blocks, as `LoudnessMeter` takes them."""
 _CACHED_BLOCKS = 30
 """Blocks of a recording that are kept in memory at most: ten minutes, 39 MB."""
 
@@ -117,23 +118,28 @@ class Transcriber:
         *,
         sample_rate: int | None = None,
         listener: Callable[[ModelOutput], None] | None = None,
+        faults: list[IncompleteError] | None = None,
     ) -> Notes:
         """Return the notes of a recording.
 
         Args:
-          audio: a file, its bytes, or samples [samples] or [samples, channels].
+          audio: a file, its bytes, an open file, or samples (`tfamt.audio.reading.Audio`).
           sample_rate: Hz; needed with samples only.
           listener: called with the output of each window, in order: for progress and pictures.
+          faults: where given, a recording that breaks off is transcribed up to there, and the reason is appended
+            instead of raised.
 
         Raises:
           InputError: the audio cannot be used.
+          IncompleteError: the recording breaks off.
         """
         measured: float | None = None
-        blocks: Iterable[Array] = _blocks(audio, sample_rate)
+        blocks: Iterable[Array] = _blocks(audio, sample_rate, faults)
         if self.config.spectrogram.normalizes_loudness:
             # Velocity is relative to the loudness of the recording, so measure that in a first pass.
             measured, cached = _measure_loudness(blocks)
-            blocks = _blocks(audio, sample_rate) if cached is None else cached
+            again = None if faults is None else list[IncompleteError]()
+            blocks = _blocks(audio, sample_rate, again) if cached is None else cached
         return self.transcribe_blocks(blocks, loudness=measured, listener=listener)
 
     def transcribe_blocks(
@@ -214,21 +220,23 @@ class Transcriber:
             yield ModelOutput(spectrogram, kept, self.grid.seconds(window.first + window.frames))
 
 
-def _blocks(audio: Audio, sample_rate: int | None) -> Iterator[Array]:
-    return read_blocks(audio, sample_rate=sample_rate, block_seconds=_BLOCK_SECONDS)
+def _blocks(
+    audio: Audio, sample_rate: int | None, faults: list[IncompleteError] | None
+) -> Iterator[Array]:
+    return read_blocks(audio, sample_rate=sample_rate, block_seconds=_BLOCK_SECONDS, faults=faults)
 
 
 def _measure_loudness(blocks: Iterable[Array]) -> tuple[float, list[Array] | None]:
     """Return the loudness of a recording, and its blocks, or None if they are too many to keep."""
-    largest = 0.0
+    meter = LoudnessMeter()
     cached: list[Array] | None = []
     for number, block in enumerate(blocks):
-        largest = max(largest, loudness(block))
+        meter.push(block)
         if number == _CACHED_BLOCKS:
             cached = None
         if cached is not None:
             cached.append(block)
-    return largest, cached
+    return meter.loudness, cached
 
 
 @functools.lru_cache(maxsize=1)
@@ -245,7 +253,7 @@ def transcribe(
     """Return the notes of a recording, with the defaults of `bin/transcribe`; the model stays loaded for the next call.
 
     Args:
-      audio: a file, its bytes, or samples [samples] or [samples, channels].
+      audio: a file, its bytes, an open file, or samples: [samples], [samples, channels] or [channels, samples].
       sample_rate: Hz; needed with samples only.
       weights: a weights file; default: the model in the package.
 

@@ -11,6 +11,7 @@ from pipelines.input.batches import training_input
 from pipelines.preparation.index import load_index
 from tests.support.small_data import write_prepared
 from tfamt.audio.loudness import DECAY_DB, RunningLoudness, loudness
+from tfamt.audio.reading import read
 from tfamt.config import Config, SpectrogramConfig, TrainingConfig, replace
 from tfamt.network.layers.loudness_normalization import LoudnessNormalization
 from tfamt.network.layers.loudness_scaling import LoudnessScaling
@@ -26,11 +27,57 @@ def constant(*parts: tuple[int, float]) -> np.ndarray:
     return np.concatenate([np.full(samples, value, np.float32) for samples, value in parts])
 
 
+def square(*parts: tuple[int, float]) -> np.ndarray:
+    """A square wave of 8 kHz in parts of so many samples and such a root mean square."""
+    waveform = constant(*parts)
+    waveform[1::2] *= -1
+    return waveform
+
+
 def test_loudness_is_that_of_the_loudest_256_ms() -> None:
-    assert loudness(constant((4096, 0.1), (4096, -0.5), (100, 0.0))) == pytest.approx(0.5)
-    # The end counts as a whole block, so that a last click is none: 64 samples of 1 in 4096.
-    assert loudness(constant((4096, 0.01), (64, 1.0))) == pytest.approx(0.125)
+    assert loudness(square((4096, 0.1), (4096, 0.5), (100, 0.0))) == pytest.approx(0.5)
+    # The end counts as a whole block: a quarter of one has a quarter of its power.
+    assert loudness(square((1024, 0.5))) == pytest.approx(0.25)
     assert loudness(np.zeros(0, np.float32)) == 0.0
+
+
+@pytest.mark.parametrize("offset", [0.5, -0.05])
+def test_a_constant_offset_does_not_count(offset: float) -> None:
+    waveform = square((4096, 0.01), (8192, 0.02), (1000, 0.01))
+    assert loudness(waveform + np.float32(offset)) == pytest.approx(0.02, rel=1e-5)
+    assert loudness(constant((9000, offset))) == pytest.approx(0.0, abs=1e-7)
+
+
+@pytest.mark.parametrize("length", [1, 16, 200, 480])
+def test_a_click_does_not_count(length: int) -> None:
+    """30 dB above the music, of a sample to 30 ms; a single sample 60 dB above it."""
+    waveform = square((40_960, 0.02), (40_960, 0.01))
+    height = 20.0 if length == 1 else 0.63
+    waveform[60_000 : 60_000 + length] = height * square((length, 1.0))
+    assert loudness(waveform) == pytest.approx(0.02, rel=1e-6)
+
+
+def test_what_is_as_short_as_a_click_but_all_there_is_counts() -> None:
+    # Five of them in eight seconds, one in silence, one that lasts for 100 ms.
+    several = square((131_072, 0.01))
+    several[8_000::26_000] = several[8_001::26_000] = 2.0
+    assert loudness(several) > 0.04
+    alone = square((40_000, 0.0), (64, 1.0), (40_000, 0.0))
+    assert loudness(alone) == pytest.approx(0.125)
+    long = square((40_960, 0.01), (1600, 0.4), (40_960, 0.01))
+    assert loudness(long) == pytest.approx(0.4 * np.sqrt(1600 / 4096), rel=1e-2)
+
+
+def test_ordinary_recordings_are_measured_as_before(shared_dir: Path) -> None:
+    """The plain loudness of the loudest block, with neither offsets nor clicks left out."""
+    recordings = sorted(shared_dir.glob("data/maps/*/MUS/*.ogg"))[::14]
+    assert recordings
+    for recording in recordings:
+        waveform = read(recording)
+        full = len(waveform) // 4096 * 4096
+        blocks = [*waveform[:full].reshape(-1, 4096), waveform[full:]]
+        plain = np.sqrt(max(np.dot(block, block) / 4096 for block in blocks))
+        assert loudness(waveform) == plain, recording.name
 
 
 def normalize(waveform: np.ndarray, measured: float) -> np.ndarray:
@@ -62,7 +109,7 @@ def test_without_normalization_waveforms_stay_as_they_are() -> None:
 
 def test_the_loudness_so_far_decays_by_a_decibel_a_minute() -> None:
     running = RunningLoudness(seconds=60.0)
-    first, soft, louder = (running.update(constant((8192, v))) for v in (0.2, 0.02, 0.4))
+    first, soft, louder = (running.update(square((8192, v))) for v in (0.2, 0.02, 0.4))
     assert first == pytest.approx(0.2)
     assert soft == pytest.approx(0.2 * 10 ** (-DECAY_DB / 20))
     assert louder == pytest.approx(0.4)
@@ -119,8 +166,13 @@ def test_training_windows_do_not_depend_on_the_level_of_a_recording(tmp_path: Pa
 
 
 def test_loudness_in_a_graph_is_that_in_python() -> None:
-    sound = np.random.default_rng(1).normal(0, 0.01, 10_001).astype(np.float32)
-    both = np.stack([sound[:8192], sound[1000:9192] * 0.1])
-    for waveform in (sound[None], both, sound[None, :100], np.zeros((1, 10), np.float32)):
+    sound = np.random.default_rng(1).normal(0, 0.01, 100_001).astype(np.float32)
+    clicked = sound.copy()
+    clicked[50_000:50_100] = 1.0
+    many = np.stack([sound, sound * 0.1, sound + 0.3, clicked, clicked - 0.3])
+    short = np.stack([sound[:8192], sound[1000:9192] * 0.1])
+    silence = np.zeros((1, 10), np.float32)
+    for waveform in (sound[None], many, short, sound[None, :100], silence):
         expected = [loudness(row) for row in waveform]
-        np.testing.assert_allclose(RecordingLoudness()(waveform), expected, rtol=1e-6)
+        np.testing.assert_allclose(RecordingLoudness()(waveform), expected, rtol=1e-5)
+    np.testing.assert_allclose(loudness(clicked), loudness(sound), rtol=0.05)

@@ -75,13 +75,17 @@ def test_lossy_formats(kind: tuple[str, str], channels: int, sample_rate: int) -
     tone = sine(1000, sample_rate, 2 * sample_rate + 7)
     content = encoded(kind, np.repeat(tone[:, np.newaxis], channels, axis=1), sample_rate)
     found = audio.read(content)
-    assert len(found) == round(len(tone) * 16_000 / sample_rate)
+    # Vorbis ends with its last whole block.
+    assert abs(len(found) - round(len(tone) * 16_000 / sample_rate)) <= (
+        300 if kind == LOSSY[0] else 1
+    )
     difference = found - sine(1000, 16_000, len(found))
     assert np.sqrt(np.mean(difference[2000:-2000] ** 2)) < 0.02
-    # In one go libsndfile decodes rightly; in pieces, with a seek after each, it would not.
-    in_one_go, _ = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
-    assert len(in_one_go) * channels > (2**17 if sample_rate == 44_100 and channels == 2 else 0)
-    np.testing.assert_allclose(audio.read_native(content), in_one_go.mean(axis=1), atol=1e-6)
+    # Another decoder, libsndfile, gives the same samples.
+    other, _ = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
+    native = audio.read_native(content)
+    shared = min(len(native), len(other))
+    np.testing.assert_allclose(native[:shared], other.mean(axis=1)[:shared], atol=5e-6)
 
 
 def test_integers_are_divided_by_their_full_scale() -> None:
@@ -105,17 +109,26 @@ def test_channels_are_averaged() -> None:
         (np.int8, [0, -128, 127, 64], [0, -1, 127 / 128, 0.5]),
         (np.int16, [0, -32768, 16384, 1], [0, -1, 0.5, 2.0**-15]),
         (np.int32, [0, -(2**31), 2**30, 2**8], [0, -1, 0.5, 2.0**-23]),
+        (np.uint16, [2**15, 0, 2**15 + 1, 49152], [0, -1, 2.0**-15, 0.5]),
+        (np.uint32, [2**31, 0, 2**31 + 2**8, 3 * 2**30], [0, -1, 2.0**-23, 0.5]),
+        # No recording has 64 bits: they hold the fewest of 16, 32 and 64 that all values fit in.
+        (np.int64, [0, -32768, 16384, 1], [0, -1, 0.5, 2.0**-15]),
+        (np.int64, [0, -32769, 2**30, 2**8], [0, -32769 / 2**31, 0.5, 2.0**-23]),
+        (np.uint64, [2**15, 0, 2**15 + 1, 49152], [0, -1, 2.0**-15, 0.5]),
         (np.float16, [0, -1, 0.5, 2], [0, -1, 0.5, 2]),
+        (np.longdouble, [0, -1, 0.5, 3], [0, -1, 0.5, 3]),
         (np.float32, [0, -1, 0.5, 3], [0, -1, 0.5, 3]),
         (np.float64, [0, -1, 0.5, 3], [0, -1, 0.5, 3]),
     ],
 )
 def test_arrays(dtype: type, values: list[float], expected: list[float]) -> None:
-    array = np.array(values, dtype)
-    np.testing.assert_array_equal(audio.read(array, sample_rate=16_000), np.float32(expected))
+    # So often that samples and channels cannot be confused.
+    array, result = np.tile(np.array(values, dtype), 20), np.tile(np.float32(expected), 20)
+    np.testing.assert_array_equal(audio.read(array, sample_rate=16_000), result)
     stereo = np.stack([array, array[::-1]], axis=1)
-    mean = (np.float32(expected) + np.float32(expected)[::-1]) / 2
+    mean = (result + result[::-1]) / 2
     np.testing.assert_array_equal(audio.read(stereo, sample_rate=16_000), mean)
+    np.testing.assert_array_equal(audio.read(stereo.T, sample_rate=16_000), mean)
 
 
 def test_array_and_file_give_the_same_samples() -> None:
@@ -128,10 +141,10 @@ def test_array_and_file_give_the_same_samples() -> None:
 def test_probe() -> None:
     content = encoded(("FLAC", "PCM_24"), noise(66_150, 2), 44_100)
     info = audio.probe(content)
-    assert info == audio.AudioInfo(44_100, 2, 66_150, "FLAC", "PCM_24")
+    assert info == audio.AudioInfo(44_100, 2, 66_150, "flac", "flac")
     assert (info.duration, info.num_samples) == (1.5, 24_000)
     info = audio.probe(np.zeros((80, 3), np.int16), sample_rate=8000)
-    assert info == audio.AudioInfo(8000, 3, 80, "ARRAY", "int16")
+    assert info == audio.AudioInfo(8000, 3, 80, "array", "int16")
     assert (info.duration, info.num_samples) == (0.01, 160)
 
 
@@ -280,22 +293,15 @@ def without_first_frame(mp3: bytes) -> bytes:
     "sample_rate", [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000]
 )
 def test_mp3_that_does_not_state_its_length(sample_rate: int, channels: int) -> None:
-    """libsndfile guesses from the first frames, which here are quiet and small, and stops too soon."""
+    """Its length is estimated from the first frames, which here are quiet and small; all of it is decoded."""
     samples = noise(3 * sample_rate, channels)
     samples[:sample_rate] *= 1e-3
     whole = encoded(MP3, samples, sample_rate)
-    content = without_first_frame(whole)
+    found, expected = audio.read_native(without_first_frame(whole)), audio.read_native(whole)
     per_frame = 1152 if sample_rate >= 32_000 else 576
-    frames = audio.probe(content).num_frames
-    # The padding of encoder and decoder is no longer cut off, since that was stated there, too.
-    assert 3 * sample_rate + 529 <= frames <= 3 * sample_rate + 4 * per_frame
-    found, expected = audio.read_native(content), audio.read_native(whole)
-    assert len(found) == frames
-    delay = 576  # of the encoder
-    aligned = found[delay : delay + len(expected)]
-    np.testing.assert_allclose(
-        aligned[5000:], expected[5000 : 5000 + len(aligned[5000:])], atol=1e-5
-    )
+    # The padding at the end is stated in that frame, too; the delay at the beginning is that of all encoders.
+    assert len(expected) <= len(found) <= len(expected) + 3 * per_frame
+    np.testing.assert_allclose(found[5000 : len(expected)], expected[5000:], atol=1e-5)
 
 
 def test_mp3_with_tags() -> None:
@@ -334,40 +340,41 @@ def with_value(value: float, kind: tuple[str, str] = ("WAV", "FLOAT")) -> bytes:
     return encoded(kind, samples)
 
 
-def unstated_flac() -> bytes:
-    content = encoded(("FLAC", "PCM_16"), noise(1000))
-    return content[:21] + bytes([content[21] & 0xF0, 0, 0, 0, 0]) + content[26:]
-
-
-def chained_ogg() -> bytes:
-    one, two = (encoded(("OGG", "VORBIS"), noise(frames)) for frames in (4000, 8000))
-    assert one[14:18] != two[14:18]
-    return one + two
-
-
 BAD = {
     "empty": (b"", r"is empty \(0 bytes\)"),
     "text": (
         b"This is not audio.\n" * 99,
-        "is not audio that can be read .* wav, flac, ogg or mp3",
+        "is not audio that can be read .* wav, flac, mp3, m4a, ogg",
     ),
     "three bytes": (b"RIF", "is not audio that can be read"),
     "header only": (encoded(WAV_16, noise(9))[:20], "is not audio that can be read"),
     "no samples": (encoded(WAV_16, np.zeros(0)), "holds no samples"),
-    "one sample": (encoded(WAV_16, np.zeros(1), 192_000), "is too short: 1 samples at 192000 Hz"),
-    "aiff": (encoded(("AIFF", "PCM_16"), noise(99)), "is AIFF audio, which is not supported"),
+    "one sample": (
+        encoded(WAV_16, np.zeros(1), 192_000),
+        "is too short: less than one sample at 16000 Hz",
+    ),
     "truncated wav": (
         truncated(WAV_16),
-        "is truncated: its header announces 320,000 bytes of audio, 159,978 are there",
+        r"truncated or damaged after 2\.500 s \(its header announces 320,000 bytes of audio, 159,978 are",
     ),
-    "truncated rf64": (truncated(("RF64", "PCM_16")), "is truncated: .* 320,000 bytes"),
-    "truncated flac": (truncated(("FLAC", "PCM_16")), r"truncated or damaged: 5\.000 s are ann"),
-    "truncated ogg": (truncated(("OGG", "VORBIS")), "is truncated: its last Ogg page"),
-    "truncated mp3": (truncated(MP3), r"truncated or damaged: 5\.000 s are announced"),
+    "truncated rf64": (
+        truncated(("RF64", "PCM_16")),
+        r"truncated or damaged after 2\.499 s .* 320,000 bytes",
+    ),
+    "truncated flac": (truncated(("FLAC", "PCM_16")), r"truncated or damaged after 2\.304 s \(Inv"),
+    "truncated ogg": (
+        truncated(("OGG", "VORBIS")),
+        r"truncated or damaged after 1\.7\d\d s \(its last Ogg page",
+    ),
+    "truncated mp3": (
+        truncated(MP3),
+        r"truncated or damaged after 2\.4\d\d s \(5\.000 s are announced",
+    ),
     "one byte short": (encoded(("FLAC", "PCM_16"), noise(9000))[:-1], "truncated or damaged"),
-    "chained ogg": (chained_ogg(), "holds several Ogg streams"),
-    "flac from a pipe": (unstated_flac(), "does not state how many samples it holds"),
-    "nearly 4 GB": (claiming(0xFFFF0000), "is truncated: .* 4,294,901,760 bytes of audio, 2,000 "),
+    "nearly 4 GB": (
+        claiming(0xFFFF0000),
+        "truncated or damaged after .* 4,294,901,760 bytes of audio, 2,000 ",
+    ),
     "1 Hz": (with_rate(1), "sample rate that no recording has: 1 Hz"),
     "2 GHz": (with_rate(2_000_000_000), "sample rate that no recording has: 2000000000 Hz"),
     "nan": (with_value(np.nan), r"not finite numbers .* the first at 1\.250 s"),
@@ -410,10 +417,10 @@ def test_samples_before_the_fault_are_given_out_but_the_end_is_an_error() -> Non
         (np.zeros(100), None, "<array>: needs its sample rate"),
         (np.zeros(0), 16_000, "holds no samples"),
         (np.zeros((100, 0)), 16_000, r"Received: shape \(100, 0\)"),
-        (np.zeros((2, 16_000)), 16_000, r"\[samples, channels\].* Received: shape \(2, 16000\)"),
+        (np.zeros((65, 16_000)), 16_000, r"\[channels, samples\] .* Received: shape \(65, 16000\)"),
+        (np.zeros((2, 64)), 16_000, "2 samples of 64 channels, or 2 channels of 64 samples"),
         (np.zeros((4, 4, 4)), 16_000, r"Received: shape \(4, 4, 4\)"),
         (np.float32(1.0) * np.ones(()), 16_000, r"Received: shape \(\)"),
-        (np.zeros(100, np.int64), 16_000, "Received: dtype int64"),
         (np.zeros(100, np.complex64), 16_000, "Received: dtype complex64"),
         (np.zeros(100, bool), 16_000, "Received: dtype bool"),
         (np.array(["a"]), 16_000, "Received: dtype <U1"),
@@ -429,6 +436,43 @@ def test_bad_arrays(array: np.ndarray, rate: int | None, message: str) -> None:
         array = np.asarray(array)
     with pytest.raises(InputError, match=message):
         audio.read(array, sample_rate=rate)
+
+
+def test_content_and_open_files_are_read_from_their_beginning(tmp_path: Path) -> None:
+    content = encoded(("FLAC", "PCM_16"), noise(5001, 2))
+    expected = audio.read(content)
+    path = tmp_path / "a.flac"
+    path.write_bytes(content)
+    written = io.BytesIO()
+    written.write(content)
+    with path.open("rb") as file, path.open("rb", buffering=0) as unbuffered:
+        sources = [bytearray(content), memoryview(content), written, file, unbuffered]
+        for source in sources:
+            for _ in range(2):
+                np.testing.assert_array_equal(audio.read(source), expected)
+        assert not file.closed and not written.closed
+    reading, writing = os.pipe()
+    os.write(writing, content)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        np.testing.assert_array_equal(audio.read(pipe), expected)
+
+
+def test_what_is_neither_a_file_nor_an_array(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(encoded(WAV_16, noise(100)))
+    with path.open() as text, pytest.raises(InputError, match=r"a\.wav: is open as text.*'rb'"):
+        audio.read(text)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="an open file or an array. Received: list"):
+        audio.read([0.0, 0.1])  # type: ignore[arg-type]
+
+
+def test_samples_are_counted_where_the_header_states_none() -> None:
+    content = encoded(MP3, noise(40_000), 16_000)
+    assert not audio.probe(content).is_exact
+    assert audio.count_samples(content) == len(audio.read(content)) == 40_000
+    array = np.zeros((44_100, 2))
+    assert audio.count_samples(array, sample_rate=44_100) == 16_000
 
 
 def test_sample_rate_of_a_file_cannot_be_given() -> None:
