@@ -3,6 +3,27 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+
+_INVISIBLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
+"""Categories of characters that break a line or a terminal, or that UTF-8 cannot encode."""
+
+
+def printable(name: str | os.PathLike[str]) -> str:
+    r"""Return a file name in one line of text: control characters and bytes that are not UTF-8 become escapes.
+
+    A byte 0xff of a name is "\xff", a line break "\n".
+    """
+    return "".join(
+        _escape(c) if unicodedata.category(c) in _INVISIBLE else c for c in os.fspath(name)
+    )
+
+
+def _escape(character: str) -> str:
+    # Python stands for byte 0xNN of a name that is not UTF-8 with the code point 0xDCNN.
+    if 0xDC80 <= ord(character) <= 0xDCFF:
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
 
 
 class TfamtError(Exception):
@@ -22,7 +43,7 @@ class InputError(TfamtError):
         self.problem = problem
         self.path = os.fspath(path) if path is not None else None
         self.fix = fix
-        where = f"{self.path}: " if self.path else ""
+        where = f"{printable(self.path)}: " if self.path else ""
         super().__init__(f"{where}{problem}." + (f" {fix}" if fix else ""))
 
 

@@ -124,7 +124,7 @@ def _deliver(result: ScoredNotes) -> None:
     ):
         if path.value:
             with new_file(path.value, overwrite=_OVERWRITE.value) as temporary:
-                temporary.write_text(text(), "utf-8")
+                temporary.write_text(text(), "utf-8", "backslashreplace")
     if _PNG.value:
         plots.write_metrics_png(scored, _PNG.value, overwrite=_OVERWRITE.value)
     if _OVERLAY.value:

@@ -65,4 +65,5 @@ def write_json(
         asdict(provenance) | {"notes": rows}, ensure_ascii=False, indent=1, allow_nan=False
     )
     with new_file(path, overwrite=overwrite) as temporary:
-        temporary.write_text(content + "\n", encoding="utf-8")
+        # JSON has escapes for names that are not UTF-8; they are Python's.
+        temporary.write_text(content + "\n", encoding="utf-8", errors="backslashreplace")

@@ -11,6 +11,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tfamt.errors import printable
 from tfamt.notes.table import HIGHEST_PITCH, LOWEST_PITCH, NUM_PITCHES, Notes
 from tfamt.utils.output_paths import new_file
 
@@ -111,7 +112,7 @@ def _draw(
     _show(upper, spectrogram, 0.0, timing, columns, "magma", None)
     _show(lower, pianoroll, float(LOWEST_PITCH), timing, columns, "Greys", 1.3)
     _draw_notes(lower, notes, onset_width=min(1.2, 30.0 / seconds))
-    upper.set_title(title, parse_math=False, loc="left")
+    upper.set_title(printable(title), parse_math=False, loc="left")
     upper.set_ylabel("spectrogram bin")
     lower.set_xlabel("time (min:s)")
     lower.set_xticks(_ticks(seconds), [_clock(t) for t in _ticks(seconds)])
