@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from tfamt.notes import sonify as sound
 from tfamt.notes.table import Notes
 from tfamt.utils.output_paths import make_folder
 from tfamt.utils.quiet_logs import quiet
+from tfamt.utils.temporary import remove_leftovers, temporary_folder
 from tfamt.version import __version__
 
 if TYPE_CHECKING:
@@ -224,23 +223,16 @@ def _save(config: Config, model: keras.Model, folder: Path) -> None:
 @contextmanager
 def _beside(output: Path) -> Iterator[Path]:
     """Yield a temporary folder in `output`, which is deleted afterwards unless it was renamed."""
+    remove_leftovers(output)
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=".tfamt-", dir=output))
+        with temporary_folder(output) as temporary:
+            yield temporary
     except OSError as error:
         raise _unwritable(output, error) from error
-    try:
-        yield temporary
-    except OSError as error:
-        raise _unwritable(output, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _to_next_version(temporary: Path, output: Path) -> Path:
     """Rename a folder to the version after the last one, also if another process does the same."""
-    umask = os.umask(0)
-    os.umask(umask)
-    temporary.chmod(0o777 & ~umask)
     while True:
         versions = [int(path.name) for path in output.iterdir() if path.name.isdecimal()]
         target = output / str(max(versions, default=0) + 1)

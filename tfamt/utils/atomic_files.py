@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from tfamt.errors import InputError
+from tfamt.utils.temporary import remove_leftovers_once, temporary_file
 
 
 @contextlib.contextmanager
@@ -16,33 +16,21 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
 
     Whatever ends the block early (an exception, Ctrl-C) removes the temporary file, so a reader never
-    sees a half-written one.
+    sees a half-written one. What a killed process has left in that folder is removed first.
 
     Raises:
       InputError: the folder cannot be written or the disk is full.
     """
     target = Path(path)
+    remove_leftovers_once(os.path.abspath(target.parent))
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.name}.", suffix=target.suffix or ".tmp", dir=target.parent
-        )
-        os.close(handle)
+        with temporary_file(target.parent, target.suffix) as temporary:
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(target)
     except OSError as error:
         raise _unwritable(target, error) from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        # mkstemp makes private files; what we deliver follows the user's umask.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(target)
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def atomic_write(path: str | os.PathLike[str], content: str | bytes) -> None:

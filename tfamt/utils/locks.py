@@ -30,6 +30,21 @@ def lock_file(file: IO[Any], path: str | os.PathLike[str], problem: str) -> None
         raise LockedError(problem, path=path) from error
 
 
+def try_lock(descriptor: int) -> bool | None:
+    """Lock an open file or folder until it is closed; return False if another process holds the lock.
+
+    Returns:
+      None where the file system has no such locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
 @contextlib.contextmanager
 def exclusive_lock(path: str | os.PathLike[str], problem: str) -> Iterator[None]:
     """Hold a lock file while the block runs; it is made if missing, and deleted afterwards.
@@ -49,7 +64,7 @@ def exclusive_lock(path: str | os.PathLike[str], problem: str) -> Iterator[None]
             raise InputError(f"cannot be written ({error.strerror})", path=path) from error
         with file:
             lock_file(file, path, problem)
-            if not _is_file(file, path):
+            if not is_still(file.fileno(), path):
                 # Its last holder deleted it between opening and locking: another process may have made a new one.
                 continue
             try:
@@ -59,9 +74,9 @@ def exclusive_lock(path: str | os.PathLike[str], problem: str) -> Iterator[None]
             return
 
 
-def _is_file(file: IO[Any], path: str | os.PathLike[str]) -> bool:
-    """Return whether the path still names the open file."""
+def is_still(descriptor: int, path: str | os.PathLike[str]) -> bool:
+    """Return whether the path still names the open file or folder."""
     try:
-        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
     except FileNotFoundError:
         return False
