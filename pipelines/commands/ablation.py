@@ -13,7 +13,6 @@ Flags after -- are fields of the config (bin/train --help lists them), for all r
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,8 +61,6 @@ def main(argv: list[str]) -> int:
         tuning_minutes=_TUNING.value,
         train_flags=tuple(argv[1:]),
     )
-    # SIGTERM stops the training in progress too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     work = Path(_OUTPUT.value)
     path = Path(_REPORT.value) if _REPORT.value else work / "ablation.md"
 

@@ -1,19 +1,20 @@
 """Start and end every command: flags, help, messages, exit codes.
 
-Exit codes: 0 done, 1 something could not be used (one line each), 2 wrong flags, 130 interrupted.
+Exit codes: 0 done, 1 something could not be used (one line each), 2 wrong flags, 128 + N ended by signal N (130 Ctrl-C,
+143 SIGTERM, 129 SIGHUP).
 """
 
 from __future__ import annotations
 
+import io
 import os
-import signal
 import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import NoReturn, TypeVar
 
 from absl import app, flags, logging
 
+from tfamt.commands.signals import exit_after, note_signals
 from tfamt.errors import InputError, TfamtError
 
 T = TypeVar("T")
@@ -34,7 +35,8 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     # What TensorFlow's native code notes would bury the one line that matters: its errors come as exceptions, too, and
     # oneDNN calls it one that a processor has no AVX-512. A value set by the user stays.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    interrupts = _note_interrupts()
+    signals_seen = note_signals()
+    _escape_unprintable()
     try:
         try:
             app.run(main, flags_parser=lambda argv: _parse(argv, _help_text(main)))
@@ -44,9 +46,8 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
         report(error)
         sys.exit(1)
     except (Exception, KeyboardInterrupt) as error:
-        if interrupts or isinstance(error, KeyboardInterrupt):
-            print("interrupted", file=sys.stderr)
-            sys.exit(130)
+        if signals_seen or isinstance(error, KeyboardInterrupt):
+            exit_after(signals_seen)
         if isinstance(error, BrokenPipeError):
             # The reader of our output has closed it; Python's flush at exit must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,22 +56,10 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     sys.exit(0)
 
 
-def _note_interrupts() -> list[int]:
-    """Return a list that becomes non-empty when Ctrl-C is pressed.
-
-    Python's exception of it is not enough: raised while a native module is being loaded, it comes out as an
-    ImportError, which libraries may catch.
-    """
-    interrupts: list[int] = []
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        interrupts.append(number)
-        signal.default_int_handler(number, frame)
-
-    # A command that a shell started in the background ignores the signal, and goes on doing so.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt)
-    return interrupts
+def _escape_unprintable() -> None:
+    """Let standard output escape what its encoding lacks, as standard error does anyway."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def report(problem: Exception | str) -> None:
