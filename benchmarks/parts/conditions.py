@@ -124,14 +124,14 @@ def _recordings() -> list[tuple[Path, Notes]]:
     """Yield the files of recordings, with their labels."""
     if not _RECORDINGS.value:
         return []
-    found, problems = transcription.find([_RECORDINGS.value])
-    if problems:
-        raise problems[0]
+    found = transcription.find([_RECORDINGS.value])
+    if found.problems:
+        raise found.problems[0]
     labels = evaluation.labels_by_stem(Path(_RECORDINGS.value))
-    for recording in found:
+    for recording in found.recordings:
         if recording.path.stem not in labels:
             raise InputError("has no labels of its stem beside it", path=recording.path)
-    return [(item.path, read_labels(labels[item.path.stem])) for item in found]
+    return [(item.path, read_labels(labels[item.path.stem])) for item in found.recordings]
 
 
 def _performance() -> Performance | None:

@@ -77,10 +77,10 @@ def main(argv: list[str]) -> int:
 
 def _measure_speed(folder: str) -> None:
 
-    found, problems = transcription.find([folder])
-    if problems:
-        raise problems[0]
-    recordings = [recording.path for recording in found]
+    found = transcription.find([folder])
+    if found.problems:
+        raise found.problems[0]
+    recordings = [recording.path for recording in found.recordings]
     audio = sum(audio.probe(recording).duration for recording in recordings)
     share_cores(_PARALLEL.value)
     config, model = _network()

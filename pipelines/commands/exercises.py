@@ -37,9 +37,10 @@ def main(argv: list[str]) -> int:
 
     refuse_arguments(argv)
     output = required(_OUTPUT)
-    others, problems = transcription.find(_NO_MUSIC.value)
-    if problems:
-        raise problems[0]
+    found = transcription.find(_NO_MUSIC.value)
+    if found.problems:
+        raise found.problems[0]
+    others = found.recordings
     midi, sounds = Path(output, "midi"), Path(output, "sounds", "train")
     make_folder(midi)
     make_folder(sounds)
@@ -57,8 +58,8 @@ def main(argv: list[str]) -> int:
         )
     for number in range(_SOUNDS.value):
         write_sound(f"sound{number:04d}", rendering.sound_without_music(_SEED.value + number))
-    for number, found in enumerate(others):
-        write_sound(f"other{number:04d}_{found.path.stem}", audio.reading.read(found.path))
+    for number, other in enumerate(others):
+        write_sound(f"other{number:04d}_{other.path.stem}", audio.reading.read(other.path))
     print(f"{_PIECES.value} exercises: {midi}; {_SOUNDS.value + len(others)} sounds: {sounds}")
     return 0
 

@@ -14,10 +14,12 @@ from tqdm import tqdm
 from tfamt.batch.options import FileResult, ModelSource, OutputOptions
 from tfamt.batch.result_writer import ResultWriter
 from tfamt.errors import InputError
-from tfamt.transcription.jobs import TranscriptionJob, find, output_paths, plan
+from tfamt.transcription.jobs import TranscriptionJob, failure, output_paths, plan
 from tfamt.transcription.journal import Journal
+from tfamt.transcription.recording_search import FoundRecording, find
 from tfamt.transcription.resources import limit_arenas
 from tfamt.utils.output_paths import make_folder
+from tfamt.utils.temporary import remove_leftovers
 
 
 def transcribe_files(
@@ -31,8 +33,11 @@ def transcribe_files(
 ) -> list[FileResult]:
     """Transcribe recordings into files, as bin/transcribe does; a recording that fails does not stop the others.
 
+    What a killed batch has left in the folders of the results is deleted; what a running one uses is not.
+
     Args:
-      recordings: files, folders (all recordings below them) and patterns such as "takes/**/*.wav".
+      recordings: files, folders (all recordings below them) and patterns such as "takes/**/*.wav". A file that several
+        names stand for is transcribed once.
       outputs: which files to write.
       model: which model to use.
       journal: file that records what is done. A batch with a journal resumes where it was interrupted: recordings whose
@@ -41,7 +46,8 @@ def transcribe_files(
       listener: called in the caller's thread with each result, its number, and how many there will be.
 
     Returns:
-      One result for each recording, and for each name without recordings, in completion order.
+      One result for each recording, for each name without recordings, and for each file and folder that is left out, in
+      completion order.
 
     Raises:
       InputError: no name was given, the folder or the journal cannot be written, or the model cannot be loaded.
@@ -82,31 +88,52 @@ def _open_journal(
 def _plan(
     names: list[str], outputs: OutputOptions, journal: Journal | None
 ) -> tuple[list[TranscriptionJob], list[FileResult]]:
-    """Return the jobs to do, and results for what is done already or cannot be done."""
-    found, problems = find(names)
+    """Return the jobs to do, and results for what is done already, cannot be done, or is left out."""
+    search = find(names)
     folder = os.fspath(outputs.folder) if outputs.folder else None
     if folder:
         make_folder(folder)
-    done = {
-        recording.path: output_paths(recording.stem(folder), outputs.endings)
-        for recording in found
-        if journal
-        and journal.is_done(
-            recording.path, output_paths(recording.stem(folder), outputs.endings).values()
-        )
-    }
-    jobs, more = plan(
-        found,
+    done = _done(search.recordings, outputs, folder, journal) if journal else {}
+    jobs, problems = plan(
+        search.recordings,
         outputs.endings,
         folder,
         done=frozenset(done),
         replaceable=journal.own() if journal else frozenset(),
         overwrite=outputs.overwrite,
     )
-    for place in {job.outputs["mid"].parent for job in jobs}:
-        make_folder(place)
-    failed = [FileResult(Path(error.path or ""), {}, error=error) for error in problems + more]
-    return jobs, failed + [FileResult(path, paths, skipped=True) for path, paths in done.items()]
+    for place in {found.stem(folder).parent for found in search.recordings}:
+        remove_leftovers(place)
+    problems |= _make_folders(jobs)
+    results = [FileResult(Path(error.path or ""), {}, error=error) for error in search.problems]
+    results += [FileResult(path, {}, error=error) for path, error in problems.items()]
+    results += [FileResult(path, {}, left_out=why) for path, why in search.left_out.items()]
+    jobs = [job for job in jobs if job.recording not in problems]
+    return jobs, results + [FileResult(path, paths, skipped=True) for path, paths in done.items()]
+
+
+def _make_folders(jobs: list[TranscriptionJob]) -> dict[Path, InputError]:
+    """Make the folders of all results; return the problems by recording."""
+    problems = {}
+    for job in jobs:
+        try:
+            make_folder(job.outputs["mid"].parent)
+        except InputError as error:
+            problems[job.recording] = error
+    return problems
+
+
+def _done(
+    recordings: list[FoundRecording],
+    outputs: OutputOptions,
+    folder: str | None,
+    journal: Journal,
+) -> dict[Path, dict[str, Path]]:
+    """Return the results of the recordings that are done, according to the journal."""
+    results = {
+        found.path: output_paths(found.stem(folder), outputs.endings) for found in recordings
+    }
+    return {path: paths for path, paths in results.items() if journal.is_done(path, paths.values())}
 
 
 def _run(
@@ -133,10 +160,12 @@ def _run(
                 job = futures[future]
                 try:
                     result = FileResult(job.recording, job.outputs, future.result())
-                except InputError as error:
-                    result = FileResult(job.recording, {}, error=error)
+                # One recording may exhaust the memory, or find a fault of a library.
+                except Exception as error:
+                    report = failure(job.recording, error)
+                    result = FileResult(job.recording, {}, error=report)
                     if journal:
-                        journal.failed(job.recording, str(error))
+                        journal.failed(job.recording, str(report))
                 results.append(result)
                 if listener:
                     listener(result, number, len(jobs))

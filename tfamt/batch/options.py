@@ -9,6 +9,7 @@ from pathlib import Path
 from tfamt import network, serving, transcription
 from tfamt.errors import InputError
 from tfamt.transcription.journal import file_digest
+from tfamt.transcription.recording_search import SOUND_ENDING
 from tfamt.version import __version__
 
 
@@ -85,8 +86,7 @@ class OutputOptions:
         """Return the ending of each kind of file."""
         optional = {"csv": ".csv", "json": ".json", "png": ".png"}
         endings = {"mid": ".mid", **{k: e for k, e in optional.items() if getattr(self, k)}}
-        # The recording itself may be a .wav.
-        return endings | ({"wav": ".notes.wav"} if self.wav else {})
+        return endings | ({"wav": SOUND_ENDING} if self.wav else {})
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,9 @@ class FileResult:
       recording: its file.
       outputs: its results by kind ("mid", "csv", "json", "png", "wav"); none if it failed.
       notes: how many notes were found.
-      error: why it failed; None if it did not.
+      error: why it failed; None if it did not. An exception of another type is its `__cause__`.
       skipped: whether it was done before, according to the journal.
+      left_out: why it was not transcribed though nothing is wrong with it; empty otherwise.
     """
 
     recording: Path
@@ -106,3 +107,4 @@ class FileResult:
     notes: int = 0
     error: InputError | None = None
     skipped: bool = False
+    left_out: str = ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from tfamt.plots.transcription_figure import write_png
 from tfamt.transcription.jobs import TranscriptionJob
 from tfamt.transcription.journal import Journal
 from tfamt.transcription.transcriber import ModelOutput, Transcriber
+from tfamt.utils.temporary import temporary_folder
 from tfamt.version import __version__
 
 
@@ -71,9 +71,14 @@ class ResultWriter:
         """Write all files beside each other, then move them to their places, so that none is there without the rest."""
         folder = job.outputs["mid"].parent
         try:
-            with tempfile.TemporaryDirectory(prefix=".tfamt-", dir=folder) as temporary:
-                places = {kind: Path(temporary) / path.name for kind, path in job.outputs.items()}
+            with temporary_folder(folder) as temporary:
+                # Not the names of the results, to which writers add their own letters.
+                places = {
+                    kind: temporary / f"notes{path.suffix}" for kind, path in job.outputs.items()
+                }
                 self._write(notes, places, job, overview)
+                # Another program may have written there meanwhile.
+                job.check_outputs()
                 if self.journal:
                     self.journal.started(job.recording, job.outputs.values())
                 for kind, place in places.items():

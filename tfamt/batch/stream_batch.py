@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
@@ -13,7 +14,8 @@ from tfamt.notes.table import Notes, Row
 from tfamt.plots.overview import Overview
 from tfamt.transcription.jobs import TranscriptionJob, output_paths
 from tfamt.transcription.streaming import StreamingTranscriber
-from tfamt.utils.output_paths import check_output_path, make_folder
+from tfamt.utils.output_paths import make_folder
+from tfamt.utils.temporary import remove_leftovers
 
 
 def transcribe_stream(
@@ -37,8 +39,10 @@ def transcribe_stream(
     if outputs.folder:
         make_folder(outputs.folder)
     paths = output_paths(Path(outputs.folder or ".", "stdin"), outputs.endings)
-    for path in paths.values():
-        check_output_path(path, overwrite=outputs.overwrite)
+    irreplaceable = frozenset() if outputs.overwrite else frozenset(paths.values())
+    job = TranscriptionJob(Path(NAME), 0.0, paths, irreplaceable)
+    job.check_outputs()
+    remove_leftovers(outputs.folder or ".")
     transcriber, overview = model.load(), Overview()
     writer = ResultWriter(transcriber, outputs, model.name_of(transcriber))
     rows: list[Row] = []
@@ -59,6 +63,6 @@ def transcribe_stream(
             samples += len(chunk)
             receive(streaming.push(chunk))
         receive(streaming.finish())
-    job = TranscriptionJob(Path(NAME), samples / source.sample_rate, paths)
+    job = dataclasses.replace(job, duration=samples / source.sample_rate)
     writer.deliver(Notes.from_rows(rows), job, overview)
     return FileResult(job.recording, paths, len(rows))

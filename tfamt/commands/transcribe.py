@@ -13,12 +13,16 @@ Standard input: a wav is transcribed as it comes, other kinds after their end. E
 as soon as it is final, a line "onset,offset,pitch,velocity", and all notes into stdin.mid; --window_frames=128 gives
 them sooner. Velocity is relative to the loudness so far, with files to that of the whole recording.
 
+A folder stands for all recordings below it. In folders and patterns, hidden files and the sound that --wav made are no
+recordings, and links to folders are not followed. A file that several names stand for is transcribed once.
+
 Exit code 1 if a recording could not be transcribed; the others are transcribed all the same.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from absl import flags
@@ -26,7 +30,7 @@ from absl import flags
 from tfamt import batch
 from tfamt.batch.options import FileResult, ModelSource, OutputOptions
 from tfamt.commands.app import report, run
-from tfamt.errors import InputError
+from tfamt.errors import InputError, printable
 from tfamt.transcription.jobs import read_list
 
 if TYPE_CHECKING:
@@ -110,11 +114,16 @@ def main(argv: list[str]) -> int:
 
 def _show(result: FileResult, number: int, total: int) -> None:
     """Print what became of a recording."""
+    recording = printable(result.recording)
     if result.error:
-        report(result.error)
+        place = result.error.path
+        about_recording = not place or Path(place) == result.recording
+        report(result.error if about_recording else f"{recording}: {result.error}")
+    elif result.left_out:
+        print(f"{recording}: {result.left_out}", flush=True)
     elif not result.skipped:
         label = f"[{number}/{total}] " if total > 1 else ""
-        line = f"{result.recording}: {result.notes} notes -> {result.outputs['mid']}"
+        line = f"{recording}: {result.notes} notes -> {printable(result.outputs['mid'])}"
         print(f"{label}{line}", flush=True)
 
 
@@ -129,7 +138,7 @@ def _transcribe_stdin(names: list[str], outputs: OutputOptions, model: ModelSour
     result = batch.transcribe_stream(
         cast("BufferedReader", sys.stdin.buffer), outputs, model=model, listener=write
     )
-    print(f"{result.notes} notes -> {result.outputs['mid']}", file=sys.stderr)
+    print(f"{result.notes} notes -> {printable(result.outputs['mid'])}", file=sys.stderr)
     return 0
 
 

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfamt.errors import InputError
+from tfamt.errors import InputError, printable
 from tfamt.evaluation.error_analysis import count_errors
 from tfamt.evaluation.label_shift import shifted_scores
 from tfamt.evaluation.metrics import score
 from tfamt.evaluation.results import Evaluation, Piece, ScoredNotes
 from tfamt.notes.label_files import LABEL_SUFFIXES, labels_have_velocity, read_labels
 from tfamt.notes.table import Notes
+from tfamt.utils.unicode_names import composed
 
 
 @dataclass
@@ -36,7 +37,7 @@ def pair_up(reference: Path, estimate: Path) -> Pairs:
     if reference.is_file() != estimate.is_file():
         raise InputError(f"one is a file, the other a folder. Received: {reference} and {estimate}")
     if reference.is_file():
-        return Pairs({reference.stem: (reference, estimate)})
+        return Pairs({_piece(reference): (reference, estimate)})
     references, estimates = labels_by_stem(reference), labels_by_stem(estimate)
     shared = sorted(references.keys() & estimates.keys())
     problems = [
@@ -113,7 +114,7 @@ def evaluate_files(
 
 
 def labels_by_stem(folder: Path, suffixes: Sequence[str] = LABEL_SUFFIXES) -> dict[str, Path]:
-    """Return the label files of a folder, at any depth, by their names without suffix.
+    """Return the label files of a folder, at any depth, by the names of their pieces.
 
     Args:
       folder: where to look.
@@ -130,9 +131,15 @@ def labels_by_stem(folder: Path, suffixes: Sequence[str] = LABEL_SUFFIXES) -> di
     for path in sorted(folder.rglob("*")):
         if path.name.startswith(".") or path.suffix.lower() not in suffixes or not path.is_file():
             continue
-        rival = best.get(path.stem)
+        piece = _piece(path)
+        rival = best.get(piece)
         if rival is not None and rank(rival) == rank(path):
             raise InputError(f"two files of one name: {rival} and {path}")
         if rival is None or rank(path) < rank(rival):
-            best[path.stem] = path
+            best[piece] = path
     return best
+
+
+def _piece(path: Path) -> str:
+    """Return the file's name without suffix, the same for both forms (NFC, NFD) of it, as text that can be stored."""
+    return printable(composed(path.stem))

@@ -20,6 +20,8 @@ from tfamt.notes.table import Notes, midi_to_hz
 from tfamt.utils.output_paths import new_file
 
 SAMPLE_RATE = 22_050
+SOFTWARE = "tfamt"
+"""Of the program, in the header of a file."""
 BLOCK_SECONDS = 10.0
 MAX_PARTIALS = 24
 HAMMER_POSITION = 1 / 8
@@ -50,12 +52,30 @@ def write_wav(
     """
     with (
         new_file(path, overwrite=overwrite) as temporary,
+        # A descriptor, because soundfile cannot encode every name.
+        temporary.open("r+b") as content,
         soundfile.SoundFile(
-            str(temporary), "w", SAMPLE_RATE, channels=1, subtype="PCM_16", format="WAV"
+            content.fileno(),
+            "w",
+            SAMPLE_RATE,
+            channels=1,
+            subtype="PCM_16",
+            format="WAV",
+            closefd=False,
         ) as file,
     ):
+        file.software = SOFTWARE
         for block in synthesise(notes, duration=duration):
             file.write(block)
+
+
+def is_synthesised(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file states that `write_wav` made it."""
+    try:
+        with open(path, "rb") as content, soundfile.SoundFile(content) as file:
+            return str(file.software).startswith(SOFTWARE)
+    except (OSError, soundfile.LibsndfileError):
+        return False
 
 
 def synthesise(

@@ -1,7 +1,7 @@
 from .backends import keras_backend as keras_backend
-from .jobs import find as find
 from .note_decoder import NoteDecoder as NoteDecoder
 from .note_decoder import decode as decode
+from .recording_search import find as find
 from .resources import CONCURRENT_WINDOWS as CONCURRENT_WINDOWS
 from .resources import limit_arenas as limit_arenas
 from .resources import share_cores as share_cores

@@ -1,102 +1,70 @@
-"""Find the recordings of a batch, and plan where their results go."""
+"""Plan what a batch does: which recordings, and where their results go."""
 
 from __future__ import annotations
 
-import glob
+import codecs
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfamt import audio
-from tfamt.audio.formats import AUDIO_SUFFIXES
-from tfamt.errors import InputError
+from tfamt.errors import InputError, printable
+from tfamt.transcription.recording_search import FoundRecording
 from tfamt.utils.output_paths import check_output_path
+from tfamt.utils.unicode_names import composed, existing_form
 
-
-@dataclass(frozen=True)
-class FoundRecording:
-    """A recording that was asked for.
-
-    Attributes:
-      path: where it is.
-      place: where its results go below an output folder, without suffix: its name, or its path within the folder
-        that was searched.
-    """
-
-    path: Path
-    place: Path
-
-    def stem(self, output_dir: str | None) -> Path:
-        """Return the path of its results without endings: in the output folder, or beside the recording."""
-        return Path(output_dir, self.place) if output_dir else self.path.with_suffix("")
+_MAX_DETAIL = 300
+"""Characters of an unexpected error that are shown: some print whole tensors."""
 
 
 @dataclass(frozen=True)
 class TranscriptionJob:
-    """A recording of `duration` seconds, and its results by kind ("mid", "csv", "json", "png", "wav")."""
+    """A recording and its results.
+
+    Attributes:
+      recording: its file.
+      duration: its length in seconds.
+      outputs: its results by kind ("mid", "csv", "json", "png", "wav").
+      irreplaceable: those of them that must not exist.
+    """
 
     recording: Path
     duration: float
     outputs: dict[str, Path]
+    irreplaceable: frozenset[Path]
 
+    def check_outputs(self) -> None:
+        """Refuse results that must not be written.
 
-def find(names: Iterable[str]) -> tuple[list[FoundRecording], list[InputError]]:
-    """Return the recordings of names: files, folders (all recordings below them), patterns (with **).
-
-    Returns:
-      Recordings in the order of the names, those of a folder or pattern sorted; and what was wrong with names that
-      stand for none.
-    """
-    found: list[FoundRecording] = []
-    problems: list[InputError] = []
-    for name in names:
-        recordings = list(_find_one(name))
-        if not recordings:
-            problems.append(
-                InputError(
-                    "holds no recordings" if os.path.isdir(name) else "matches no file",
-                    path=name,
-                    fix=f"Recordings are files ending in {', '.join(AUDIO_SUFFIXES)}.",
-                )
-            )
-        found += recordings
-    return found, problems
-
-
-def _find_one(name: str) -> Iterator[FoundRecording]:
-    path = Path(name)
-    if not name:
-        return
-    # A file such as "take[1].wav" is itself, not a pattern.
-    if path.is_dir() and path.suffix.lower() not in AUDIO_SUFFIXES:
-        for file in sorted(path.rglob("*")):
-            if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file():
-                yield FoundRecording(file, file.relative_to(path).with_suffix(""))
-    elif glob.has_magic(name) and not path.exists():
-        for match in sorted(glob.glob(name, recursive=True)):
-            if os.path.isfile(match):
-                yield FoundRecording(Path(match), Path(Path(match).stem))
-    else:
-        yield FoundRecording(path, Path(path.stem))
+        Raises:
+          InputError: as `check_output_path`.
+        """
+        for path in self.outputs.values():
+            check_output_path(path, overwrite=path not in self.irreplaceable)
 
 
 def read_list(path: str | os.PathLike[str]) -> list[str]:
-    """Read the names in a file that holds one in each line; empty lines are skipped.
+    """Read the names in a file that holds one in each line, in any encoding of names; empty lines are skipped.
 
     Raises:
       InputError: it cannot be read, is no text, or holds no name.
     """
     try:
-        lines = Path(path).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InputError(f"cannot be read ({reason})", path=path) from error
-    names = [line.strip() for line in lines if line.strip()]
-    if not names:
+        content = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path=path) from error
+    if b"\0" in content:
+        raise InputError(
+            "is no list of names", path=path, fix="Write one name in each line, as UTF-8 text."
+        )
+    # Not splitlines, which also divides at characters that names may hold.
+    lines = [os.fsdecode(line.removesuffix(b"\r")) for line in content.split(b"\n")]
+    names = [line if os.path.lexists(line) else line.strip() for line in lines]
+    if not any(names):
         raise InputError("names no recordings", path=path, fix="Write one name in each line.")
-    return names
+    return [name for name in names if name]
 
 
 def plan(
@@ -107,7 +75,7 @@ def plan(
     done: frozenset[Path] = frozenset(),
     replaceable: frozenset[str] = frozenset(),
     overwrite: bool = False,
-) -> tuple[list[TranscriptionJob], list[InputError]]:
+) -> tuple[list[TranscriptionJob], dict[Path, InputError]]:
     """Plan the output files, and find what cannot be done, before any work is done.
 
     Args:
@@ -115,34 +83,77 @@ def plan(
       endings: of the results' names, by kind.
       output_dir: where results go; None: beside each recording.
       done: recordings that need not be transcribed.
-      replaceable: files (absolute paths) that may be replaced, even without `overwrite`.
+      replaceable: files (absolute paths in NFC) that may be replaced, even without `overwrite`.
       overwrite: whether existing files may be replaced.
+
+    Returns:
+      The jobs, and the problems by recording.
     """
-    stems = [found.stem(output_dir) for found in recordings]
-    count = Counter(stems)
+    inputs = frozenset(composed(os.path.abspath(found.path)) for found in recordings)
+    sharing: dict[str, list[Path]] = defaultdict(list)
+    for found in recordings:
+        sharing[composed(os.path.abspath(found.stem(output_dir)))].append(found.path)
     jobs: list[TranscriptionJob] = []
-    problems: list[InputError] = []
-    for found, stem in zip(recordings, stems, strict=True):
+    problems: dict[Path, InputError] = {}
+    for found in recordings:
         if found.path in done:
             continue
-        paths = output_paths(stem, endings)
+        stem = found.stem(output_dir)
         try:
-            if count[stem] > 1:
-                raise InputError(
-                    "shares its name with another recording: their results would collide",
-                    path=found.path,
-                    fix="Transcribe them in separate calls into different folders.",
-                )
+            _require_own_name(found.path, sharing[composed(os.path.abspath(stem))])
+            outputs = output_paths(stem, endings)
+            names = {path: composed(os.path.abspath(path)) for path in outputs.values()}
+            _spare_recordings(found.path, names, inputs)
+            irreplaceable = frozenset(
+                path for path, name in names.items() if not overwrite and name not in replaceable
+            )
             duration = audio.probe(found.path).duration
-            for path in paths.values():
-                check_output_path(path, overwrite=overwrite or os.path.abspath(path) in replaceable)
-        except InputError as error:
-            problems.append(error)
+            job = TranscriptionJob(found.path, duration, outputs, irreplaceable)
+            job.check_outputs()
+        except ImportError:
+            # Ctrl-C while a native module is being loaded comes out as one.
+            raise
+        except Exception as error:
+            problems[found.path] = failure(found.path, error)
         else:
-            jobs.append(TranscriptionJob(found.path, duration, paths))
+            jobs.append(job)
     return jobs, problems
 
 
+def _require_own_name(recording: Path, sharing: list[Path]) -> None:
+    if len(sharing) > 1:
+        other = next(path for path in sharing if path != recording)
+        raise InputError(
+            f"shares its name with {printable(other)}: their results would collide",
+            path=recording,
+            fix="Transcribe them in separate calls into different folders.",
+        )
+
+
+def _spare_recordings(recording: Path, names: Mapping[Path, str], inputs: frozenset[str]) -> None:
+    """Refuse results in the place of recordings, which `overwrite` does not mean."""
+    for path, name in names.items():
+        if name in inputs:
+            raise InputError(
+                f"would put a result in the place of the recording {printable(path)}",
+                path=recording,
+                fix="Choose another folder with --output_dir.",
+            )
+
+
 def output_paths(stem: Path, endings: Mapping[str, str]) -> dict[str, Path]:
-    """Return the output files by kind."""
-    return {kind: stem.with_name(stem.name + ending) for kind, ending in endings.items()}
+    """Return the output files by kind, under the names (NFC or NFD) that they have if they exist."""
+    return {
+        kind: existing_form(stem.with_name(stem.name + ending)) for kind, ending in endings.items()
+    }
+
+
+def failure(recording: Path, error: Exception) -> InputError:
+    """Return the report of any exception that ended the work on one recording."""
+    if isinstance(error, InputError):
+        return error
+    detail = " ".join(str(error).split())[:_MAX_DETAIL]
+    cause = f"{type(error).__name__}: {detail}" if detail else type(error).__name__
+    report = InputError(f"cannot be transcribed ({cause})", path=recording)
+    report.__cause__ = error
+    return report

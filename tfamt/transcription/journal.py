@@ -16,6 +16,7 @@ from typing import Any
 
 from tfamt.errors import InputError
 from tfamt.utils.locks import lock_file
+from tfamt.utils.unicode_names import composed
 
 _BEGINNING = b'{"recording": "'
 
@@ -55,20 +56,20 @@ class Journal:
             and entry["state"] == "done"
             and entry["settings"] == self._settings
             and entry["file"] == _identity(recording)
-            and all(os.path.abspath(path) in entry["results"] and path.exists() for path in outputs)
+            and all(_name(path) in entry["results"] and path.exists() for path in outputs)
         )
 
     def own(self) -> frozenset[str]:
-        """Return absolute paths of all results that earlier runs with this journal wrote, or were about to write."""
+        """Return all results (absolute paths in NFC) that earlier runs with this journal wrote, or were about to."""
         return frozenset(path for entry in self._entries.values() for path in entry["results"])
 
     def started(self, recording: Path, outputs: Iterable[Path]) -> None:
         """Record that the results of a recording are about to be put in place."""
-        self._write(recording, "started", results=[os.path.abspath(path) for path in outputs])
+        self._write(recording, "started", results=[_name(path) for path in outputs])
 
     def done(self, recording: Path, outputs: Iterable[Path], notes: int) -> None:
         """Record that all results of a recording are in place."""
-        results = [os.path.abspath(path) for path in outputs]
+        results = [_name(path) for path in outputs]
         self._write(recording, "done", results=results, notes=notes)
 
     def failed(self, recording: Path, problem: str) -> None:
@@ -115,12 +116,14 @@ def _entries(content: bytes, path: str | os.PathLike[str]) -> dict[str, dict[str
             raise InputError(
                 "is not a journal of bin/transcribe", path=path, fix="Choose another --journal."
             ) from error
-        entries[entry["recording"]] = entry
+        entry["results"] = [composed(path) for path in entry["results"]]
+        entries[composed(entry["recording"])] = entry
     return entries
 
 
-def _name(recording: Path) -> str:
-    return os.path.abspath(recording)
+def _name(path: Path) -> str:
+    """Return an absolute path, the same for both forms (NFC, NFD) of a name."""
+    return composed(os.path.abspath(path))
 
 
 def _identity(recording: Path) -> list[int]:

@@ -18,7 +18,8 @@ import tfamt
 from tests.tfamt.commands.test_transcribe import noise, run, write
 from tfamt.audio.reading import read_blocks
 from tfamt.notes.table import Notes
-from tfamt.transcription.jobs import find, plan
+from tfamt.transcription.jobs import plan
+from tfamt.transcription.recording_search import find
 
 
 def names(folder: Path) -> list[str]:
@@ -37,21 +38,21 @@ def takes(tmp_path: Path) -> Path:
 
 
 def test_names_stand_for_files_folders_and_patterns(takes: Path) -> None:
-    found, problems = find([str(takes)])
-    assert [(f.path.name, str(f.place)) for f in found] == [
+    result = find([str(takes)])
+    assert [(f.path.name, str(f.place)) for f in result.recordings] == [
         ("1.wav", "1"),
         ("1.FLAC", "b/1"),
         ("take[1].wav", "take[1]"),
     ]
-    assert not problems
-    found, _ = find([f"{takes}/**/1.*"])
+    assert not result.problems
+    found = find([f"{takes}/**/1.*"]).recordings
     assert [str(f.path.relative_to(takes)) for f in found] == ["1.wav", "b/1.FLAC"]
-    found, _ = find([f"{takes}/take[1].wav"])
+    found = find([f"{takes}/take[1].wav"]).recordings
     assert [f.path.name for f in found] == ["take[1].wav"]
     (takes / "none").mkdir()
-    found, problems = find([f"{takes}/*.mp3", f"{takes}/none", ""])
-    assert not found
-    assert [problem.problem for problem in problems] == [
+    result = find([f"{takes}/*.mp3", f"{takes}/none", ""])
+    assert not result.recordings
+    assert [problem.problem for problem in result.problems] == [
         "matches no file",
         "holds no recordings",
         "matches no file",
@@ -59,7 +60,7 @@ def test_names_stand_for_files_folders_and_patterns(takes: Path) -> None:
 
 
 def test_results_of_a_folder_keep_its_shape(takes: Path) -> None:
-    found, _ = find([str(takes)])
+    found = find([str(takes)]).recordings
     jobs, problems = plan(found, {"mid": ".mid"}, "/out")
     assert [str(job.outputs["mid"]) for job in jobs] == [
         "/out/1.mid",
@@ -68,10 +69,15 @@ def test_results_of_a_folder_keep_its_shape(takes: Path) -> None:
     ]
     assert not problems
     # By pattern, there is no folder to keep the shape of.
-    found, _ = find([f"{takes}/**/1.*"])
+    found = find([f"{takes}/**/1.*"]).recordings
     jobs, problems = plan(found, {"mid": ".mid"}, "/out")
     assert not jobs
-    assert all("would collide" in problem.problem for problem in problems)
+    first, second = takes / "1.wav", takes / "b" / "1.FLAC"
+    collision = "shares its name with {}: their results would collide"
+    assert {path: problem.problem for path, problem in problems.items()} == {
+        first: collision.format(second),
+        second: collision.format(first),
+    }
 
 
 def test_a_killed_batch_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -104,8 +110,9 @@ def test_a_killed_batch_goes_on_where_it_was(tmp_path: Path) -> None:
     assert again.returncode == 1
     assert "1 done already" in again.stdout
     assert [line for line in again.stderr.splitlines() if "4.wav" not in line] == []
-    visible = [name for name in names(out) if not name.startswith(".tfamt-")]
-    assert visible == sorted(f"{number}.{kind}" for number in range(4) for kind in ("mid", "csv"))
+    assert names(out) == sorted(
+        f"{number}.{kind}" for number in range(4) for kind in ("mid", "csv")
+    )
     assert (out / "0.mid").stat().st_mtime_ns == stamps["0.mid"]
     assert (out / "1.mid").stat().st_mtime_ns > stamps["1.mid"]
     last = {}
