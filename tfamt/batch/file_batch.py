@@ -159,7 +159,7 @@ def _run(
             for number, future in enumerate(as_completed(futures), start=1):
                 job = futures[future]
                 try:
-                    result = FileResult(job.recording, job.outputs, future.result())
+                    result = future.result()
                 # One recording may exhaust the memory, or find a fault of a library.
                 except Exception as error:
                     report = failure(job.recording, error)

@@ -71,6 +71,7 @@ class OutputOptions:
       wav: whether notes are also synthesised into a .notes.wav.
       program: General MIDI program of the track, 0..127.
       overwrite: whether existing files may be replaced.
+      partial: whether a recording that breaks off is transcribed up to there; it is an error all the same.
     """
 
     folder: str | os.PathLike[str] | None = None
@@ -80,6 +81,7 @@ class OutputOptions:
     wav: bool = False
     program: int = 0
     overwrite: bool = False
+    partial: bool = False
 
     @property
     def endings(self) -> dict[str, str]:
@@ -95,7 +97,8 @@ class FileResult:
 
     Attributes:
       recording: its file.
-      outputs: its results by kind ("mid", "csv", "json", "png", "wav"); none if it failed.
+      outputs: its results by kind ("mid", "csv", "json", "png", "wav"); none if it failed, but for an
+        `IncompleteError` with `OutputOptions.partial`.
       notes: how many notes were found.
       error: why it failed; None if it did not. An exception of another type is its `__cause__`.
       skipped: whether it was done before, according to the journal.

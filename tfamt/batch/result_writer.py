@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfamt.batch.options import OutputOptions
-from tfamt.errors import InputError
+from tfamt.batch.options import FileResult, OutputOptions
+from tfamt.errors import IncompleteError, InputError
 from tfamt.notes.midi import write_midi
 from tfamt.notes.sonify import write_wav
 from tfamt.notes.table import Notes
@@ -39,25 +39,37 @@ class ResultWriter:
 
     def transcribe(
         self, job: TranscriptionJob, advance: Callable[[float], None], stopping: threading.Event
-    ) -> int:
-        """Transcribe one recording; return the number of its notes."""
+    ) -> FileResult:
+        """Transcribe one recording and deliver its files.
+
+        Raises:
+          InputError: the recording cannot be used, or breaks off and parts are not wanted; or a file cannot be written.
+          StoppedError: `stopping` was set.
+        """
         overview = Overview()
-        done = 0.0
+        done = last = 0.0
 
         def listener(output: ModelOutput) -> None:
-            nonlocal done
+            nonlocal done, last
             if stopping.is_set():
                 raise StoppedError
-            seconds = min(output.seconds, job.duration)
+            last = output.seconds
+            seconds = min(last, job.duration)
             advance(seconds - done)
             done = seconds
             self.draw(overview, output)
 
-        notes = self.transcriber.transcribe(job.recording, listener=listener)
+        faults: list[IncompleteError] | None = [] if self.options.partial else None
+        notes = self.transcriber.transcribe(job.recording, listener=listener, faults=faults)
+        fault = faults[0] if faults else None
+        if fault or not job.is_exact:
+            job = dataclasses.replace(job, duration=fault.seconds if fault else last)
         self.deliver(notes, job, overview)
-        if self.journal:
+        if self.journal and fault:
+            self.journal.failed(job.recording, str(fault))
+        elif self.journal:
             self.journal.done(job.recording, job.outputs.values(), len(notes))
-        return len(notes)
+        return FileResult(job.recording, job.outputs, len(notes), fault)
 
     def draw(self, overview: Overview, output: ModelOutput) -> None:
         """Add the output of a window to the picture, if there will be one."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from tfamt.audio.stream import NAME, open_stream
 from tfamt.batch.options import FileResult, ModelSource, OutputOptions
 from tfamt.batch.result_writer import ResultWriter
+from tfamt.errors import IncompleteError
 from tfamt.notes.table import Notes, Row
 from tfamt.plots.overview import Overview
 from tfamt.transcription.jobs import TranscriptionJob, output_paths
@@ -35,18 +36,20 @@ def transcribe_stream(
 
     Raises:
       InputError: the stream is no audio, a file exists already, or the model cannot be loaded.
+      IncompleteError: the stream breaks off, and `outputs.partial` is false.
     """
     if outputs.folder:
         make_folder(outputs.folder)
     paths = output_paths(Path(outputs.folder or ".", "stdin"), outputs.endings)
     irreplaceable = frozenset() if outputs.overwrite else frozenset(paths.values())
-    job = TranscriptionJob(Path(NAME), 0.0, paths, irreplaceable)
+    job = TranscriptionJob(Path(NAME), 0.0, False, paths, irreplaceable)
     job.check_outputs()
     remove_leftovers(outputs.folder or ".")
     transcriber, overview = model.load(), Overview()
     writer = ResultWriter(transcriber, outputs, model.name_of(transcriber))
     rows: list[Row] = []
     samples = 0
+    fault: IncompleteError | None = None
 
     def receive(notes: Notes) -> None:
         rows.extend(notes)
@@ -59,10 +62,15 @@ def transcribe_stream(
             sample_rate=source.sample_rate,
             listener=lambda output: writer.draw(overview, output),
         )
-        for chunk in source.chunks:
-            samples += len(chunk)
-            receive(streaming.push(chunk))
+        try:
+            for chunk in source.chunks:
+                samples += len(chunk)
+                receive(streaming.push(chunk))
+        except IncompleteError as error:
+            if not outputs.partial:
+                raise
+            fault = error
         receive(streaming.finish())
     job = dataclasses.replace(job, duration=samples / source.sample_rate)
     writer.deliver(Notes.from_rows(rows), job, overview)
-    return FileResult(job.recording, paths, len(rows))
+    return FileResult(job.recording, paths, len(rows), fault)

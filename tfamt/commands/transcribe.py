@@ -16,7 +16,8 @@ them sooner. Velocity is relative to the loudness so far, with files to that of 
 A folder stands for all recordings below it. In folders and patterns, hidden files and the sound that --wav made are no
 recordings, and links to folders are not followed. A file that several names stand for is transcribed once.
 
-Exit code 1 if a recording could not be transcribed; the others are transcribed all the same.
+Exit code 1 if a recording could not be transcribed; the others are transcribed all the same. A recording that is
+truncated or damaged is one of them; with --partial it is transcribed up to there.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from absl import flags
 from tfamt import batch
 from tfamt.batch.options import FileResult, ModelSource, OutputOptions
 from tfamt.commands.app import report, run
-from tfamt.errors import InputError, printable
+from tfamt.errors import IncompleteError, InputError, printable
 from tfamt.transcription.jobs import read_list
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ _PNG = flags.DEFINE_bool("png", False, "Also draw spectrogram, piano roll and no
 _WAV = flags.DEFINE_bool("wav", False, "Also synthesise the notes into a .notes.wav.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing files.")
 
+_PARTIAL = flags.DEFINE_bool(
+    "partial", False, "Transcribe recordings that break off up to there; the exit code is still 1."
+)
+
 STDIN = "-"
 
 
@@ -94,7 +99,11 @@ def main(argv: list[str]) -> int:
     )
     kinds = {flag.name: flag.value for flag in (_CSV, _JSON, _PNG, _WAV)}
     outputs = OutputOptions(
-        _OUTPUT_DIR.value, program=_PROGRAM.value, overwrite=_OVERWRITE.value, **kinds
+        _OUTPUT_DIR.value,
+        program=_PROGRAM.value,
+        overwrite=_OVERWRITE.value,
+        partial=_PARTIAL.value,
+        **kinds,
     )
     if STDIN in names:
         return _transcribe_stdin(names, outputs, model)
@@ -119,12 +128,19 @@ def _show(result: FileResult, number: int, total: int) -> None:
         place = result.error.path
         about_recording = not place or Path(place) == result.recording
         report(result.error if about_recording else f"{recording}: {result.error}")
-    elif result.left_out:
+    if result.left_out:
         print(f"{recording}: {result.left_out}", flush=True)
-    elif not result.skipped:
+    elif result.outputs and not result.skipped:
         label = f"[{number}/{total}] " if total > 1 else ""
-        line = f"{recording}: {result.notes} notes -> {printable(result.outputs['mid'])}"
-        print(f"{label}{line}", flush=True)
+        print(f"{label}{recording}: {_summary(result)}", flush=True)
+
+
+def _summary(result: FileResult) -> str:
+    """Return how many notes were written, of which part, and where."""
+    part = (
+        f" until {result.error.seconds:.3f} s" if isinstance(result.error, IncompleteError) else ""
+    )
+    return f"{result.notes} notes{part} -> {printable(result.outputs['mid'])}"
 
 
 def _transcribe_stdin(names: list[str], outputs: OutputOptions, model: ModelSource) -> int:
@@ -138,8 +154,10 @@ def _transcribe_stdin(names: list[str], outputs: OutputOptions, model: ModelSour
     result = batch.transcribe_stream(
         cast("BufferedReader", sys.stdin.buffer), outputs, model=model, listener=write
     )
-    print(f"{result.notes} notes -> {printable(result.outputs['mid'])}", file=sys.stderr)
-    return 0
+    if result.error:
+        report(result.error)
+    print(_summary(result), file=sys.stderr)
+    return 1 if result.error else 0
 
 
 def cli() -> None:

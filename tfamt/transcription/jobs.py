@@ -25,13 +25,15 @@ class TranscriptionJob:
 
     Attributes:
       recording: its file.
-      duration: its length in seconds.
+      duration: its length in seconds, an estimate where its header states none.
+      is_exact: whether that is no estimate.
       outputs: its results by kind ("mid", "csv", "json", "png", "wav").
       irreplaceable: those of them that must not exist.
     """
 
     recording: Path
     duration: float
+    is_exact: bool
     outputs: dict[str, Path]
     irreplaceable: frozenset[Path]
 
@@ -107,8 +109,8 @@ def plan(
             irreplaceable = frozenset(
                 path for path, name in names.items() if not overwrite and name not in replaceable
             )
-            duration = audio.probe(found.path).duration
-            job = TranscriptionJob(found.path, duration, outputs, irreplaceable)
+            info = audio.probe(found.path)
+            job = TranscriptionJob(found.path, info.duration, info.is_exact, outputs, irreplaceable)
             job.check_outputs()
         except ImportError:
             # Ctrl-C while a native module is being loaded comes out as one.

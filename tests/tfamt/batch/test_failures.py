@@ -30,7 +30,7 @@ class FaultyTranscriber:
 
     config: Config
 
-    def transcribe(self, path: Path, listener: Callable[[object], None]) -> Notes:
+    def transcribe(self, path: Path, listener: Callable[[object], None], faults: None) -> Notes:
         if path.name in FAULTS:
             raise FAULTS[path.name]
         if path.name == "late.wav":
