@@ -14,52 +14,76 @@ VERSION = re.search(
 )[1]
 README = HERE / "README.md"
 
-# tensorflow-io 0.37.1 is the last release. With TensorFlow 2.18 and later it imports, but no op of it runs.
-TENSORFLOW = "2.17.1"
+# tensorflow-io 0.37.1 is the last release: it has wheels up to Python 3.12, and its operations run with TensorFlow 2.16
+# and 2.17 only. For Python 3.13 TensorFlow begins at 2.20.
+OLDER = 'python_version < "3.13"'
+NEWER = 'python_version >= "3.13"'
+# `tensorflow-cpu` leaves out what GPUs need. Where it has no wheels, `tensorflow` is built for the CPU as well.
+HAS_CPU_BUILD = (
+    '(sys_platform == "win32" or (sys_platform == "linux" and platform_machine == "x86_64"))'
+)
+NO_CPU_BUILD = (
+    '(sys_platform == "darwin" or (sys_platform == "linux" and platform_machine != "x86_64"))'
+)
 
 BASE = [
-    f"tensorflow-cpu=={TENSORFLOW}",
-    "tensorflow-io==0.37.1",
+    f"tensorflow-cpu==2.17.1; {OLDER} and {HAS_CPU_BUILD}",
+    f"tensorflow==2.17.1; {OLDER} and {NO_CPU_BUILD}",
+    # For Python 3.14 there are release candidates only, which pip takes where nothing else fits.
+    f"tensorflow-cpu>=2.20; {NEWER} and {HAS_CPU_BUILD}",
+    f"tensorflow>=2.20; {NEWER} and {NO_CPU_BUILD}",
     # Weights are named after the paths of Keras variables, which are Keras' to change.
     "keras>=3.15.1,<3.16",
     # TensorFlow 2.17 was built against these.
-    "numpy>=1.26.4,<2",
-    "protobuf>=4.25.3,<5",
-    "ml-dtypes>=0.4.1,<0.5",
-    # TensorBoard 2.17 imports pkg_resources, which setuptools 81 no longer has.
-    "setuptools<81",
+    f"numpy>=1.26.4,<2; {OLDER}",
+    f"protobuf>=4.25.3,<5; {OLDER}",
+    f"ml-dtypes>=0.4.1,<0.5; {OLDER}",
     "absl-py>=2.1",
     # FFmpeg 7 and wheels for every Python.
     "av>=14",
     "lazy_loader>=0.4",
-    "matplotlib>=3.8",
     "mido>=1.3",
-    "mir_eval>=0.8.2",
+    "numpy>=1.26.4",
     "pretty_midi>=0.2.11",
-    "scipy>=1.12",
     "soundfile>=0.13",
     "soxr>=0.5",
     "tqdm>=4.66",
 ]
+# Pictures of transcriptions (bin/transcribe --png).
+PLOTS = ["matplotlib>=3.8"]
+# Scores and their pictures (bin/evaluate, bin/compare).
+EVALUATION = [*PLOTS, "mir_eval>=0.8.2", "scipy>=1.12"]
 
 EXTRAS = {
+    "plots": PLOTS,
+    "evaluation": EVALUATION,
     # The files of `tensorflow` and `tensorflow-cpu` have the same names, and pip may write them in either order.
     # After installing this extra, put those that know CUDA on top (the scripts in bin/ do so by themselves):
-    #   pip install --force-reinstall --no-deps tensorflow==2.17.1
-    "gpu": [f"tensorflow[and-cuda]=={TENSORFLOW}"],
+    #   pip install --force-reinstall --no-deps tensorflow==VERSION
+    "gpu": [
+        f"tensorflow[and-cuda]==2.17.1; {OLDER}",
+        f"tensorflow[and-cuda]>=2.20; {NEWER}",
+    ],
     # Preparing data sets and training on them.
     "data": [
+        *EVALUATION,
         "apache-beam>=2.60",
         "google-crc32c>=1.5",
         "indexed_gzip>=1.9",
         "pyroomacoustics>=0.10",
+        # TensorBoard 2.17 comes with TensorFlow 2.17; it imports pkg_resources, which setuptools 81 no longer has.
+        f"setuptools<81; {OLDER}",
+        f"tensorboard>=2.21; {NEWER}",
+        # There are no wheels for Windows: records are decoded with soundfile there, as on newer Pythons.
+        f'tensorflow-io==0.37.1; {OLDER} and sys_platform != "win32"',
     ],
     # Running exported models elsewhere. The gRPC stubs of TensorFlow Serving would bring `tensorflow` over
     # `tensorflow-cpu`, see above; they work without it (the scripts in bin/ install them so):
-    #   pip install --no-deps tensorflow-serving-api==2.17.1
+    #   pip install --no-deps tensorflow-serving-api==VERSION
     "serving": [
         "grpcio>=1.60",
-        "onnx>=1.16,<1.18",
+        f"onnx>=1.16,<1.18; {OLDER}",
+        f"onnx>=1.18; {NEWER}",
         "onnxruntime>=1.18",
         "requests>=2.31",
         "tf2onnx>=1.17",
@@ -87,7 +111,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    python_requires=">=3.11,<3.13",
+    python_requires=">=3.11",
     packages=find_packages(include=["tfamt", "tfamt.*", "pipelines", "pipelines.*"]),
     package_data={
         "tfamt": ["py.typed", "models/*.npz", "models/*.md"],
@@ -116,9 +140,13 @@ setup(
     },
     classifiers=[
         "Intended Audience :: Science/Research",
+        "Operating System :: MacOS :: MacOS X",
+        "Operating System :: Microsoft :: Windows",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
         "Topic :: Multimedia :: Sound/Audio :: Analysis",
         "Typing :: Typed",
     ],

@@ -21,7 +21,6 @@ from pipelines.input.pitch_shift import (
 )
 from pipelines.input.roll_graph import notes_to_rolls_graph
 from pipelines.input.window_plan import WindowSpec, training_plan
-from pipelines.preparation.flac import check_flac_decoder
 from pipelines.preparation.index import StoredRecording, totals_of
 from pipelines.preparation.records import SEGMENT_SAMPLES, parse_span
 from tfamt.frames import FrameGrid
@@ -57,7 +56,6 @@ def window_dataset(
       [num_frames, 88], "recording": int64 [], "start": int64 [], "loudness": float32 [], of the recording}. What lies
       outside the recording is silence; notes that a transposition moves off the piano have no label.
     """
-    check_flac_decoder()
     samples = num_frames * grid.hop
     longest = samples if shift is None else longest_source(shift, samples)
     most = (longest - 2) // SEGMENT_SAMPLES + 2

@@ -1,7 +1,7 @@
 """Find damaged records of prepared data sets before training, and leave their recordings out.
 
-A record is bad if it differs from its checksum, is cut short, or differs from the index. Its audio is
-decoded by libFLAC, since tensorflow-io, which decodes it in training, never comes back from some damaged FLAC.
+A record is bad if it differs from its checksum, is cut short, or differs from the index. Its audio is decoded by
+soundfile, since tensorflow-io, which decodes it in training where it runs, never comes back from some damaged FLAC.
 """
 
 from __future__ import annotations

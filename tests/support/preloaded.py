@@ -4,6 +4,8 @@ Nothing that defines flags: commands share names of flags.
 """
 
 # ruff: noqa: F401
+import importlib.util
+
 import keras
 import mir_eval
 import scipy.signal
@@ -11,11 +13,11 @@ import soundfile
 import tensorboard.plugins.hparams.api
 import tensorflow
 import tqdm
-from tensorflow_io.python.ops import core_ops
 
 import pipelines.input.training_windows
 import pipelines.preparation.integrity
 import tfamt.training.trainer
 
-# Reads the library of its operations.
-dir(core_ops)
+if importlib.util.find_spec("tensorflow_io"):
+    # Reads the library of its operations.
+    dir(importlib.import_module("tensorflow_io.python.ops.core_ops"))
