@@ -3,7 +3,7 @@
 Uses the standard library only, and nothing that Python 3.6 lacks, so that it can say what is missing.
 """
 
-import fcntl
+import glob
 import hashlib
 import os
 import re
@@ -12,20 +12,36 @@ import subprocess
 import sys
 import time
 
+ON_WINDOWS = sys.platform == "win32"
+if ON_WINDOWS:
+    import msvcrt
+else:
+    import fcntl
+
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 ENVIRONMENT = os.path.join(ROOT, ".venv")
-PYTHON = os.path.join(ENVIRONMENT, "bin", "python")
+PYTHON = os.path.join(
+    ENVIRONMENT, *(("Scripts", "python.exe") if ON_WINDOWS else ("bin", "python"))
+)
 MARKER = os.path.join(ENVIRONMENT, "tfamt-installed")
 LOG = os.path.join(ENVIRONMENT, "tfamt-install.log")
-VERSIONS = ((3, 12), (3, 11))
+# TensorFlow has wheels for these, the newest first; of a newer Python pip says whether it has by now.
+VERSIONS = ((3, 14), (3, 13), (3, 12), (3, 11))
+OLDEST = VERSIONS[-1]
+# An environment without these extras is for using models: it is kept small.
+LARGE_EXTRAS = {"data", "serving", "test"}
 PROBE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
 
 
-def launch(module, extras=()):
+def launch(module, extras=(), extras_of_flags=None):
     """Run `python -m module` with the command line's arguments; never return.
 
     In an environment that has tfamt that one is used, else .venv in the checkout, which is made if need be.
+
+    extras_of_flags: the extras that the command needs only if a flag is given, by the name of the flag.
     """
+    names = [re.sub("^--?|=.*", "", text) for text in sys.argv[1:] if text.startswith("-")]
+    extras = [*extras, *(extra for flag, extra in (extras_of_flags or {}).items() if flag in names)]
     # -P keeps the caller's folder, where other modules may lie about, off the search path.
     execute(["-P", "-m", module], extras)
 
@@ -44,7 +60,11 @@ def execute(arguments, extras):
         sys.exit(130)
     except OSError as error:
         sys.exit("error: %s cannot be set up (%s)." % (ENVIRONMENT, error))
-    os.execv(python, [python, *arguments, *sys.argv[1:]])
+    command = [python, *arguments, *sys.argv[1:]]
+    if ON_WINDOWS:
+        # There execv returns to the shell at once, while the command still runs.
+        sys.exit(subprocess.call(command))
+    os.execv(python, command)
 
 
 def find_environment(extras):
@@ -63,7 +83,7 @@ def find_environment(extras):
 
 def requirements_of_tfamt():
     """Return the requirements of the tfamt installed for this interpreter; None without one."""
-    if sys.version_info < VERSIONS[-1]:
+    if sys.version_info < OLDEST:
         return None
     from importlib import metadata
 
@@ -81,7 +101,7 @@ def missing_packages(requirements, extras):
     missing = []
     for requirement in requirements:
         extra = re.search(r"""extra *== *["'](\w+)["']""", requirement)
-        if not extra or extra.group(1) not in extras:
+        if not extra or extra.group(1) not in extras or is_for_others(requirement):
             continue
         name = re.match(r"[\w.-]+", requirement).group()
         try:
@@ -91,6 +111,17 @@ def missing_packages(requirements, extras):
     return missing
 
 
+def is_for_others(requirement):
+    """Return whether a marker of setup.py leaves a requirement to other Pythons or systems."""
+    if ON_WINDOWS and re.search(r"""sys_platform *!= *["']win32""", requirement):
+        return True
+    versions = re.findall(r"""python_version *(<|>=) *["'](\d+)\.(\d+)["']""", requirement)
+    return any(
+        (sys.version_info[:2] < (int(major), int(minor))) != (comparison == "<")
+        for comparison, major, minor in versions
+    )
+
+
 def ready_environment(extras):
     """Return the python of .venv, after installing missing packages there."""
     needed = {"", *extras}
@@ -98,15 +129,28 @@ def ready_environment(extras):
         return PYTHON
     # Beside .venv, since making that anew empties it.
     with open(ENVIRONMENT + ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another command is installing; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        wait_for_lock(lock)
         wanted = needed | installed_extras(any_state=True)
         if not wanted <= installed_extras():
             install(wanted, lock)
     return PYTHON
+
+
+def wait_for_lock(file):
+    """Lock an open file, after other commands if they hold it, until it is closed or this process ends."""
+    waiting = False
+    while True:
+        try:
+            if ON_WINDOWS:
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except (BlockingIOError, PermissionError):
+            if not waiting:
+                say("another command is installing; waiting for it")
+            waiting = True
+            time.sleep(0.5)
 
 
 def installed_extras(any_state=False):
@@ -140,28 +184,62 @@ def install(extras, lock):
         os.remove(MARKER)
     if not works([PYTHON, "-m", "pip", "--version"]):
         base = find_python()
-        say("first use, installing into %s (some minutes, about 2 GB)" % ENVIRONMENT)
+        size = "4 GB" if extras & LARGE_EXTRAS else "1.2 GB"
+        say("first use, installing into %s (a minute or more, about %s)" % (ENVIRONMENT, size))
         step([base, "-m", "venv", "--clear", ENVIRONMENT], "making the environment", lock)
     else:
         say("%s %s" % ("updating" if known else "going on with installing into", ENVIRONMENT))
-    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
-    step([*pip, "--editable", target_of(extras)], "installing tfamt and what it needs", lock)
+    small = not extras & LARGE_EXTRAS
+    # Most modules of a package are never imported: compiling all of them takes longer than unpacking.
+    pip_install = ["install", "--no-compile"] if small else ["install"]
+    what = "installing tfamt and what it needs"
+    step(pip(*pip_install, "--editable", target_of(extras)), what, lock)
+    again = pip(*pip_install, "--force-reinstall", "--no-deps")
     if "gpu" in extras:
         # tensorflow-cpu has files of the same names: the GPU build must be the last one written.
-        name = "tensorflow==" + version_of("tensorflow-cpu")
-        step(
-            [*pip, "--force-reinstall", "--no-deps", name],
-            "putting TensorFlow for GPUs in place",
-            lock,
-        )
+        name = "tensorflow==" + tensorflow()[1]
+        step([*again, name], "putting TensorFlow for GPUs in place", lock)
+    elif not small and has_no_headers():
+        step([*again, "==".join(tensorflow())], "adding the headers of TensorFlow", lock)
     if "serving" in extras:
-        # It asks for `tensorflow`, but works with tensorflow-cpu.
-        name = "tensorflow-serving-api==" + version_of("tensorflow-cpu")
-        step([*pip, "--no-deps", name], "adding the protocol of TensorFlow Serving", lock)
+        # It asks for `tensorflow`, but works with tensorflow-cpu. Not every version of that has one of this.
+        name = "tensorflow-serving-api<=" + tensorflow()[1]
+        step(pip("install", "--no-deps", name), "adding the protocol of TensorFlow Serving", lock)
+    if small:
+        slim_down(lock)
     with open(MARKER + ".new", "w") as file:
         file.write(fingerprint() + "\n" + ",".join(sorted(extras)) + "\n")
     os.replace(MARKER + ".new", MARKER)
     say("installed in %d s" % (time.time() - start))
+
+
+def pip(*arguments):
+    """Return a command line of pip in .venv."""
+    return [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+
+
+def slim_down(lock):
+    """Remove what only serves to compile against TensorFlow: a sixth of .venv. Larger extras bring it back."""
+    for folder in glob.glob(os.path.join(tensorflow_folder(), "include")):
+        shutil.rmtree(folder)
+    if works(pip("show", "libclang")):
+        step(pip("uninstall", "--yes", "libclang"), "removing what is only for compiling", lock)
+    if sys.dont_write_bytecode and works([PYTHON, "-c", "import tensorflow"]):
+        # pip compiles in any case, and the first import would: without that every start takes seconds longer.
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        step([PYTHON, "-c", "import keras"], "compiling TensorFlow", lock, environment)
+
+
+def has_no_headers():
+    """Return whether .venv has a TensorFlow that was slimmed down."""
+    folder = tensorflow_folder()
+    return bool(glob.glob(folder) and not glob.glob(os.path.join(folder, "include")))
+
+
+def tensorflow_folder():
+    """Return the pattern of the folder that holds TensorFlow in .venv."""
+    library = ("Lib",) if ON_WINDOWS else ("lib", "python*")
+    return os.path.join(glob.escape(ENVIRONMENT), *library, "site-packages", "tensorflow")
 
 
 def target_of(extras):
@@ -170,18 +248,26 @@ def target_of(extras):
     return ROOT + ("[%s]" % names if names else "")
 
 
-def version_of(package):
-    """Return the version of a package in .venv."""
-    code = "from importlib.metadata import version; print(version(%r))" % package
-    return subprocess.check_output([PYTHON, "-c", code], universal_newlines=True).strip()
+def tensorflow():
+    """Return name and version of the TensorFlow in .venv: its name differs between systems."""
+    code = """
+from importlib import metadata
+found = {each.metadata["Name"].replace("_", "-"): each.version for each in metadata.distributions()}
+name = "tensorflow-cpu" if "tensorflow-cpu" in found else "tensorflow"
+print(name, found[name])
+"""
+    output = subprocess.check_output([PYTHON, "-c", code], universal_newlines=True)
+    return output.split()
 
 
-def step(command, what, lock):
+def step(command, what, lock, environment=None):
     """Run a part of the installation, its output in a log; exit with a message if it fails."""
     os.makedirs(ENVIRONMENT, exist_ok=True)
     show(what)
     lines = []
     # The child holds the lock too: should this process be killed, the next one waits until the child is done.
+    # Windows hands on no descriptors; there the next one installs beside it.
+    inherited = {} if ON_WINDOWS else {"pass_fds": [lock.fileno()]}
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -189,7 +275,8 @@ def step(command, what, lock):
         stderr=subprocess.STDOUT,
         universal_newlines=True,
         errors="replace",
-        pass_fds=[lock.fileno()],
+        env=environment,
+        **inherited,
     )
     for line in child.stdout:
         lines.append(line)
@@ -237,20 +324,23 @@ def has_gpu():
 
 
 def find_python():
-    """Return a Python for which TensorFlow 2.17 and tensorflow-io have wheels."""
+    """Return the Python to make .venv with: this one, else the newest one found for which TensorFlow has wheels."""
     own = getattr(sys, "_base_executable", sys.executable)
     names = ["python%d.%d" % version for version in VERSIONS]
     for candidate in [own] + [path for path in map(shutil.which, names) if path]:
         if probe(candidate) in VERSIONS:
             return candidate
-    if sys.version_info[:2] in VERSIONS:
+    if sys.version_info[:2] >= OLDEST:
+        if probe(own):
+            return own
         sys.exit(
             "error: this Python cannot make environments. Debian and Ubuntu: apt-get install python%d.%d-venv"
             % sys.version_info[:2]
         )
     sys.exit(
-        "error: tfamt needs Python 3.11 or 3.12 with venv. This is Python %d.%d, and neither python3.12 nor python3.11 "
-        "was found. Install one of them." % sys.version_info[:2]
+        "error: tfamt needs Python 3.11 or newer with venv. This is Python %d.%d, and none of python%d.%d to "
+        "python%d.%d was found. Install one of them."
+        % (sys.version_info[:2] + OLDEST + VERSIONS[0])
     )
 
 

@@ -129,6 +129,28 @@ def test_extras_are_added_when_a_command_needs_them(installed: Project) -> None:
     assert installed.builds == builds + 1
 
 
+def test_a_flag_asks_for_its_extra(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(bootstrap, "execute", lambda _, extras: asked.append(extras))
+    for arguments in (["--png", "a.wav"], ["-png=true"], ["png", "--pngs"], []):
+        monkeypatch.setattr(sys, "argv", ["hello", *arguments])
+        bootstrap.launch("tfamt.hello", ["data"], {"png": "plots"})
+    assert asked == [["data", "plots"], ["data", "plots"], ["data"], ["data"]]
+
+
+@pytest.mark.parametrize(("minor", "missing"), [(12, ["older"]), (13, ["newer"]), (14, ["newer"])])
+def test_requirements_of_other_pythons_are_not_missed(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, minor: int, missing: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, minor, 1))
+    requirements = [
+        'older==1; (python_version < "3.13" and sys_platform != "win32") and extra == "data"',
+        'newer>=1; python_version >= "3.13" and extra == "data"',
+        'another; extra == "serving"',
+    ]
+    assert bootstrap.missing_packages(requirements, ["data"]) == missing
+
+
 def test_changed_dependencies_update_the_environment(installed: Project) -> None:
     builds, extras = installed.builds, installed.marker.read_text().split("\n")[1]
     before = installed.marker.read_text().split("\n")[0]
@@ -227,18 +249,39 @@ def test_python_that_is_too_old_is_refused(
     bootstrap: ModuleType, search_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _run_under(monkeypatch, (3, 8, 1), _executable(search_path / "python3", "echo 3.8"))
-    with pytest.raises(SystemExit, match=r"needs Python 3\.11 or 3\.12 .* This is Python 3\.8"):
+    with pytest.raises(SystemExit, match=r"needs Python 3\.11 or newer .* This is Python 3\.8"):
         bootstrap.find_python()
 
 
 def test_another_python_is_looked_for(
     bootstrap: ModuleType, search_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _run_under(monkeypatch, (3, 13, 0), _executable(search_path / "python3", "echo 3.13"))
+    _run_under(monkeypatch, (3, 10, 4), _executable(search_path / "python3", "echo 3.10"))
     # What version managers leave behind for versions that are not active.
-    _executable(search_path / "python3.12", "exit 127")
-    good = _executable(search_path / "python3.11", "echo 3.11")
+    _executable(search_path / "python3.14", "exit 127")
+    _executable(search_path / "python3.11", "echo 3.11")
+    good = _executable(search_path / "python3.13", "echo 3.13")
     assert bootstrap.find_python() == good
+
+
+@pytest.mark.parametrize("minor", [11, 12, 13, 14])
+def test_the_python_at_hand_is_taken_before_newer_ones(
+    bootstrap: ModuleType, search_path: Path, monkeypatch: pytest.MonkeyPatch, minor: int
+) -> None:
+    own = _executable(search_path / "python3", f"echo 3.{minor}")
+    _run_under(monkeypatch, (3, minor, 1), own)
+    _executable(search_path / "python3.14", "echo 3.14")
+    assert bootstrap.find_python() == own
+
+
+def test_a_python_newer_than_all_wheels_is_the_last_choice(
+    bootstrap: ModuleType, search_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = _executable(search_path / "python3", "echo 3.19")
+    _run_under(monkeypatch, (3, 19, 0), own)
+    assert bootstrap.find_python() == own
+    known = _executable(search_path / "python3.12", "echo 3.12")
+    assert bootstrap.find_python() == known
 
 
 def test_python_without_venv_names_the_package(

@@ -10,6 +10,7 @@ from tfamt import network, serving, transcription
 from tfamt.errors import InputError
 from tfamt.transcription.journal import file_digest
 from tfamt.transcription.recording_search import SOUND_ENDING
+from tfamt.utils.optional_packages import require_package
 from tfamt.version import __version__
 
 
@@ -82,6 +83,11 @@ class OutputOptions:
     program: int = 0
     overwrite: bool = False
     partial: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse pictures where nothing can draw them, before the first recording is transcribed."""
+        if self.png:
+            require_package("matplotlib", "plots", "a picture of a transcription (png)")
 
     @property
     def endings(self) -> dict[str, str]:

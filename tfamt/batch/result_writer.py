@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfamt import plots
 from tfamt.batch.options import FileResult, OutputOptions
 from tfamt.errors import IncompleteError, InputError
 from tfamt.notes.midi import write_midi
@@ -16,7 +17,6 @@ from tfamt.notes.sonify import write_wav
 from tfamt.notes.table import Notes
 from tfamt.notes.tables import Provenance, write_csv, write_json
 from tfamt.plots.overview import Overview
-from tfamt.plots.transcription_figure import write_png
 from tfamt.transcription.jobs import TranscriptionJob
 from tfamt.transcription.journal import Journal
 from tfamt.transcription.transcriber import ModelOutput, Transcriber
@@ -115,7 +115,7 @@ class ResultWriter:
             )
             write_json(notes, places["json"], provenance)
         if "png" in places:
-            write_png(
+            plots.write_png(
                 notes,
                 places["png"],
                 spectrogram=overview.spectrogram,

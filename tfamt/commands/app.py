@@ -16,6 +16,7 @@ from absl import app, flags, logging
 
 from tfamt.commands.signals import exit_after, note_signals
 from tfamt.errors import InputError, TfamtError
+from tfamt.utils.optional_packages import missing_package
 
 T = TypeVar("T")
 
@@ -51,6 +52,9 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
         if isinstance(error, BrokenPipeError):
             # The reader of our output has closed it; Python's flush at exit must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        if isinstance(error, ModuleNotFoundError) and (problem := missing_package(error)):
+            report(problem)
             sys.exit(1)
         raise
     sys.exit(0)

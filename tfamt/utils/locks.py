@@ -6,12 +6,43 @@ The kernel releases a lock when the process that holds it ends, for any reason.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from typing import IO, Any
 
 from tfamt.errors import InputError
+
+if sys.platform == "win32":
+    import msvcrt
+
+    # Others cannot read a locked byte, so it is one that no file has. The C library takes offsets of 31 bits.
+    _LOCKED_BYTE = 2**31 - 2
+
+    def _try_lock(file: IO[Any]) -> None:
+        descriptor = file.fileno()
+        position = os.lseek(descriptor, 0, os.SEEK_CUR)
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(descriptor, position, os.SEEK_SET)
+
+    def _delete(file: IO[Any], path: str | os.PathLike[str]) -> None:
+        file.close()
+        # Windows deletes no open file: another process may have opened it by now, and deletes it later.
+        with contextlib.suppress(PermissionError):
+            os.unlink(path)
+
+else:
+    import fcntl
+
+    def _try_lock(file: IO[Any]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _delete(file: IO[Any], path: str | os.PathLike[str]) -> None:
+        # Before the lock ends: afterwards another process may hold the file.
+        os.unlink(path)
 
 
 class LockedError(InputError):
@@ -25,8 +56,9 @@ def lock_file(file: IO[Any], path: str | os.PathLike[str], problem: str) -> None
       LockedError: another process holds the lock; `problem` describes it.
     """
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        _try_lock(file)
+    # BlockingIOError on POSIX, PermissionError on Windows.
+    except (BlockingIOError, PermissionError) as error:
         raise LockedError(problem, path=path) from error
 
 
@@ -70,7 +102,7 @@ def exclusive_lock(path: str | os.PathLike[str], problem: str) -> Iterator[None]
             try:
                 yield
             finally:
-                os.unlink(path)
+                _delete(file, path)
             return
 
 

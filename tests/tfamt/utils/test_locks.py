@@ -21,9 +21,9 @@ with exclusive_lock(sys.argv[1], "is in use"):
 """
 
 
-def holder(path: Path) -> subprocess.Popen[str]:
+def holder(path: Path, code: str = HOLD) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, path],
+        [sys.executable, "-c", code, path],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None and process.stdout.readline() == "locked\n"
@@ -69,3 +69,44 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
         exclusive_lock(tmp_path / "missing" / "lock", "is in use"),
     ):
         pass
+
+
+# msvcrt.locking of Windows, made of POSIX record locks: it locks from the position of the file on.
+ON_WINDOWS = """
+import fcntl, os, sys, types
+import tfamt.errors
+
+def locking(descriptor, mode, size):
+    assert (mode, size) == (2, 1)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, size, 0, os.SEEK_CUR)
+    except OSError as error:
+        raise PermissionError(13, "Permission denied") from error
+
+sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2)
+platform, sys.platform = sys.platform, "win32"
+import tfamt.utils.locks
+sys.platform = platform
+"""
+JOURNAL = """
+with open(sys.argv[1] + ".journal", "a+") as journal:
+    journal.write("line")
+    journal.flush()
+    tfamt.utils.locks.lock_file(journal, "journal", "is in use")
+    assert journal.tell() == 4
+"""
+
+
+def test_windows_locks_are_refused_and_end_with_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    process = holder(path, ON_WINDOWS + HOLD)
+    second = subprocess.run(
+        [sys.executable, "-c", ON_WINDOWS + HOLD, path], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "LockedError" in second.stderr and "lock: is in use." in second.stderr
+    process.kill()
+    process.communicate()
+    assert path.exists()
+    holder(path, ON_WINDOWS + HOLD).communicate("\n")
+    assert not path.exists()
+    subprocess.run([sys.executable, "-c", ON_WINDOWS + JOURNAL, path], cwd=ROOT, check=True)
