@@ -222,12 +222,10 @@ def slim_down(lock):
     """Remove what only serves to compile against TensorFlow: a sixth of .venv. Larger extras bring it back."""
     for folder in glob.glob(os.path.join(tensorflow_folder(), "include")):
         shutil.rmtree(folder)
-    if works(pip("show", "libclang")):
+    if glob.glob(os.path.join(os.path.dirname(tensorflow_folder()), "libclang-*")):
         step(pip("uninstall", "--yes", "libclang"), "removing what is only for compiling", lock)
-    if sys.dont_write_bytecode and works([PYTHON, "-c", "import tensorflow"]):
-        # pip compiles in any case, and the first import would: without that every start takes seconds longer.
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        step([PYTHON, "-c", "import keras"], "compiling TensorFlow", lock, environment)
+    # The command that follows compiles what it imports. Were it not to keep that, every start would take seconds longer.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def has_no_headers():
@@ -260,7 +258,7 @@ print(name, found[name])
     return output.split()
 
 
-def step(command, what, lock, environment=None):
+def step(command, what, lock):
     """Run a part of the installation, its output in a log; exit with a message if it fails."""
     os.makedirs(ENVIRONMENT, exist_ok=True)
     show(what)
@@ -275,7 +273,6 @@ def step(command, what, lock, environment=None):
         stderr=subprocess.STDOUT,
         universal_newlines=True,
         errors="replace",
-        env=environment,
         **inherited,
     )
     for line in child.stdout:
