@@ -224,7 +224,7 @@ def slim_down(lock):
         shutil.rmtree(folder)
     if glob.glob(os.path.join(os.path.dirname(tensorflow_folder()), "libclang-*")):
         step(pip("uninstall", "--yes", "libclang"), "removing what is only for compiling", lock)
-    # The command that follows compiles what it imports. Were it not to keep that, every start would take seconds longer.
+    # The command that follows compiles what it imports; not kept, that would cost seconds at every start.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 

@@ -1,6 +1,8 @@
-"""Run every check of the project: ruff, mypy, import-linter, the documentation site, pytest.
+"""Run every check of the project: ruff, mypy, import-linter, the documentation site, a newer Python, pytest.
 
 Usage: bin/test [arguments of pytest]
+
+The wheel is checked on a newer Python (tests/newer_python.py) where one is at hand and pytest gets no arguments.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as site:
         checks = (*CHECKS, ("mkdocs", "build", "--quiet", "--strict", "--site-dir", site))
         failed = [" ".join(check[:2]) for check in checks if _run(*check) != 0]
+    if not sys.argv[1:] and _run("tests.newer_python") != 0:
+        failed.append("tests.newer_python")
     for check in failed:
         print(f"FAILED: {check}", file=sys.stderr, flush=True)
     # On all cores; tests of one file share what they have prepared. Files in the order of tests/conftest.py.
