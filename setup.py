@@ -15,9 +15,15 @@ VERSION = re.search(
 README = HERE / "README.md"
 
 # tensorflow-io 0.37.1 is the last release: it has wheels up to Python 3.12, and its operations run with TensorFlow 2.16
-# and 2.17 only. For Python 3.13 TensorFlow begins at 2.20.
+# and 2.17 only. For Python 3.13 TensorFlow begins at 2.20. For 3.14 there is a release candidate only, which pip does
+# not take unless it is named.
 OLDER = 'python_version < "3.13"'
 NEWER = 'python_version >= "3.13"'
+TENSORFLOW = {
+    OLDER: "==2.17.1",
+    'python_version == "3.13"': ">=2.20",
+    'python_version > "3.13"': ">=2.22.0rc0",
+}
 # `tensorflow-cpu` leaves out what GPUs need. Where it has no wheels, `tensorflow` is built for the CPU as well.
 HAS_CPU_BUILD = (
     '(sys_platform == "win32" or (sys_platform == "linux" and platform_machine == "x86_64"))'
@@ -27,11 +33,11 @@ NO_CPU_BUILD = (
 )
 
 BASE = [
-    f"tensorflow-cpu==2.17.1; {OLDER} and {HAS_CPU_BUILD}",
-    f"tensorflow==2.17.1; {OLDER} and {NO_CPU_BUILD}",
-    # For Python 3.14 there are release candidates only, which pip takes where nothing else fits.
-    f"tensorflow-cpu>=2.20; {NEWER} and {HAS_CPU_BUILD}",
-    f"tensorflow>=2.20; {NEWER} and {NO_CPU_BUILD}",
+    *(
+        f"tensorflow-cpu{which}; {python} and {HAS_CPU_BUILD}"
+        for python, which in TENSORFLOW.items()
+    ),
+    *(f"tensorflow{which}; {python} and {NO_CPU_BUILD}" for python, which in TENSORFLOW.items()),
     # Weights are named after the paths of Keras variables, which are Keras' to change.
     "keras>=3.15.1,<3.16",
     # TensorFlow 2.17 was built against these.
@@ -60,10 +66,7 @@ EXTRAS = {
     # The files of `tensorflow` and `tensorflow-cpu` have the same names, and pip may write them in either order.
     # After installing this extra, put those that know CUDA on top (the scripts in bin/ do so by themselves):
     #   pip install --force-reinstall --no-deps tensorflow==VERSION
-    "gpu": [
-        f"tensorflow[and-cuda]==2.17.1; {OLDER}",
-        f"tensorflow[and-cuda]>=2.20; {NEWER}",
-    ],
+    "gpu": [f"tensorflow[and-cuda]{which}; {python}" for python, which in TENSORFLOW.items()],
     # Preparing data sets and training on them.
     "data": [
         *EVALUATION,

@@ -2,8 +2,8 @@
 
 Usage: python -m tests.newer_python
 
-In an environment of its own: the wheel is installed, the example is transcribed to the golden notes, configs/tiny.flags is
-trained, and what it trained is exported, loaded and run. Without such a Python the check is skipped with a notice.
+In an environment of its own the wheel is installed, the example transcribed to the golden notes, configs/tiny.flags
+trained, and the result exported, loaded and run. Without such a Python the check is skipped with a notice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Final releases of TensorFlow first: for 3.14 there are release candidates only.
+# For 3.14 there is a release candidate of TensorFlow only.
 VERSIONS = ((3, 13), (3, 14))
 _PROBE = "import sys, venv, ensurepip; print(*sys.version_info[:2])"
 _TIME_LIMIT = 600
@@ -36,7 +36,7 @@ for output in outputs:
     tf.debugging.assert_all_finite(output, "not finite")
     tf.debugging.assert_non_negative(output)
     tf.debugging.assert_less_equal(output, 1.0)
-assert float(tf.reduce_max(tf.abs(outputs[0] - outputs[1]))) > 0.01
+assert tf.reduce_any(outputs[0] != outputs[1]), "the waveform makes no difference"
 assert not {"tfamt", "keras"} & sys.modules.keys()
 """
 

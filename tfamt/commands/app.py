@@ -17,6 +17,7 @@ from absl import app, flags, logging
 from tfamt.commands.signals import exit_after, note_signals
 from tfamt.errors import InputError, TfamtError
 from tfamt.utils.optional_packages import missing_package
+from tfamt.utils.quiet_logs import quiet_import
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     # What TensorFlow's native code notes would bury the one line that matters: its errors come as exceptions, too, and
     # oneDNN calls it one that a processor has no AVX-512. A value set by the user stays.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quiet_import("tensorflow")
     signals_seen = note_signals()
     _escape_unprintable()
     try:

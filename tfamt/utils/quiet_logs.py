@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.abc
+import importlib.util
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 
 @contextmanager
@@ -43,3 +47,34 @@ def quiet_native() -> Iterator[None]:
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+
+
+class _QuietFinder(importlib.abc.MetaPathFinder):
+    """Hide what native code of a package writes to stderr while the package is imported for the first time."""
+
+    def __init__(self, package: str):
+        self._package = package
+
+    def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
+        if name != self._package:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def load_quietly(module: ModuleType) -> None:
+                with quiet_native():
+                    load(module)
+
+            spec.loader.exec_module = load_quietly  # type: ignore[method-assign]
+        return spec
+
+
+def quiet_import(package: str) -> None:
+    """Hide what native code of a package writes to stderr during its import, whenever that comes.
+
+    TensorFlow 2.20 and later notes its settings while it loads, at any level of TF_CPP_MIN_LOG_LEVEL.
+    """
+    if package not in sys.modules:
+        sys.meta_path.insert(0, _QuietFinder(package))
