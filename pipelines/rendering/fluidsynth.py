@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -164,6 +165,8 @@ def _player(
     midi: str, soundfont: str, messages: IO[bytes], time_limit: float
 ) -> Iterator[IO[bytes]]:
     """Yield the pipe that FluidSynth writes float32 samples into; it ends with the block, or at a time limit."""
+    if sys.platform == "win32":
+        raise InputError("MIDI is rendered through a pipe that Windows does not have")
     executable = shutil.which("fluidsynth")
     if executable is None:
         raise InputError(

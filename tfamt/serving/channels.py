@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.core.framework import types_pb2
 
@@ -47,7 +48,8 @@ class GrpcChannel:
         except ImportError as error:
             raise InputError(
                 "gRPC needs the protocol of TensorFlow Serving",
-                fix="pip install grpcio && pip install --no-deps tensorflow-serving-api==2.17.1",
+                fix="pip install grpcio && pip install --no-deps "
+                f"'tensorflow-serving-api<={tf.__version__}'",
             ) from error
         self._model = model
         self._timeout = timeout

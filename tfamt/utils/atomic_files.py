@@ -26,7 +26,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         with temporary_file(target.parent, target.suffix) as temporary:
             yield temporary
-            with temporary.open("rb") as written:
+            # Windows flushes no file that is open for reading only.
+            with temporary.open("r+b") as written:
                 os.fsync(written.fileno())
             temporary.replace(target)
     except OSError as error:
