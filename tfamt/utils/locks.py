@@ -66,8 +66,10 @@ def try_lock(descriptor: int) -> bool | None:
     """Lock an open file or folder until it is closed; return False if another process holds the lock.
 
     Returns:
-      None where the file system has no such locks.
+      None where the system or the file system has no such locks.
     """
+    if sys.platform == "win32":
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,7 +1,8 @@
 """Make temporary files and folders, and delete those that killed processes have left.
 
 A process locks what it makes, and the kernel releases the lock when the process ends for any reason. Names tell the
-machine, since locks may not reach from one machine to another on a shared folder.
+machine, since locks may not reach from one machine to another on a shared folder. Windows renames no open file, so
+nothing is locked there, and what was left is deleted after a day.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +29,7 @@ _NAME = re.compile(
 )
 _LONGEST_SUFFIX = 16
 """In characters; a longer one is part of a name, and the name may fill what the file system allows."""
+_LOCKS = sys.platform != "win32"
 _SECONDS_TO_ABANDON = 86_400.0
 """Age at which nobody writes any more, where locks cannot tell."""
 
@@ -46,8 +49,12 @@ def temporary_file(folder: Path, suffix: str = "") -> Iterator[Path]:
       suffix: such as ".mid", for writers that go by it; one of unusual length is left out.
     """
 
-    def make(path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    def make(path: Path) -> int | None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if _LOCKS:
+            return descriptor
+        os.close(descriptor)
+        return None
 
     if len(suffix) > _LONGEST_SUFFIX or not re.fullmatch(r"\.\w+", suffix):
         suffix = ".tmp"
@@ -55,7 +62,7 @@ def temporary_file(folder: Path, suffix: str = "") -> Iterator[Path]:
     try:
         yield path
     finally:
-        os.close(descriptor)
+        _close(descriptor)
         path.unlink(missing_ok=True)
 
 
@@ -63,8 +70,10 @@ def temporary_file(folder: Path, suffix: str = "") -> Iterator[Path]:
 def temporary_folder(folder: Path) -> Iterator[Path]:
     """Yield a new empty folder, which is deleted afterwards with all in it unless it was renamed."""
 
-    def make(path: Path) -> int:
+    def make(path: Path) -> int | None:
         path.mkdir()
+        if not _LOCKS:
+            return None
         try:
             return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError as error:
@@ -74,11 +83,19 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
-        os.close(descriptor)
+        _close(descriptor)
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _make_locked(folder: Path, suffix: str, make: Callable[[Path], int]) -> tuple[Path, int]:
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _make_locked(
+    folder: Path, suffix: str, make: Callable[[Path], int | None]
+) -> tuple[Path, int | None]:
+    """Return a new path and the descriptor that locks it; none where there are no locks."""
     host, boot = _machine()
     while True:
         path = folder / f"{PREFIX}{host}{boot}-{secrets.token_hex(4)}{suffix}"
@@ -86,6 +103,8 @@ def _make_locked(folder: Path, suffix: str, make: Callable[[Path], int]) -> tupl
             descriptor = make(path)
         except (FileExistsError, _TakenError):
             continue
+        if descriptor is None:
+            return path, None
         # Before the lock is there, another process may take it for abandoned and delete it.
         if try_lock(descriptor) is not False and is_still(descriptor, path):
             return path, descriptor
@@ -110,10 +129,10 @@ remove_leftovers_once = functools.lru_cache(maxsize=1024)(remove_leftovers)
 
 
 def _remove_if_abandoned(path: Path, machine: tuple[str, str]) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) if _LOCKS else None
     try:
-        status = os.fstat(descriptor)
-        locked = try_lock(descriptor)
+        status = os.lstat(path) if descriptor is None else os.fstat(descriptor)
+        locked = None if descriptor is None else try_lock(descriptor)
         # A container has its own host name, and the same start of the machine; after a restart it is the other way.
         same_machine = any(ours == theirs for ours, theirs in zip(_machine(), machine, strict=True))
         is_old = time.time() - status.st_mtime > _SECONDS_TO_ABANDON
@@ -124,7 +143,7 @@ def _remove_if_abandoned(path: Path, machine: tuple[str, str]) -> None:
         elif stat.S_ISREG(status.st_mode):
             path.unlink()
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
 @functools.cache
