@@ -45,8 +45,8 @@ BASE = [
     f"protobuf>=4.25.3,<5; {OLDER}",
     f"ml-dtypes>=0.4.1,<0.5; {OLDER}",
     "absl-py>=2.1",
-    # FFmpeg 7 and wheels for every Python.
-    "av>=14",
+    # FFmpeg 8. With version 17 and before, tests/tfamt/audio/test_formats.py fails or crashes.
+    "av>=18",
     "lazy_loader>=0.4",
     "mido>=1.3",
     "numpy>=1.26.4",

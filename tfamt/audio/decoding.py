@@ -137,7 +137,7 @@ class _Decoder:
                 return 0
             content = bytes(packet.get_sidedata("skip_samples"))
             return max(0, delay - int(struct.unpack_from("<I", content)[0]))
-        return 0 if packet.pts is not None and packet.pts < 0 else delay
+        return delay
 
     def _tagged_seconds(self, packet: Any) -> float | None:
         """Return the length that a tag before the first frame states; FFmpeg's may be an estimate."""
@@ -200,6 +200,9 @@ class _Decoder:
             if stamp - self._expected > threshold:
                 # Sound that begins later was placed together with its delay.
                 self._delay = 0
+            elif self._demuxer in ABSOLUTE_TIMELINES and stamp < 0:
+                # Time stamps state the delay, and this version of FFmpeg has not removed it.
+                self._delay = round(-stamp * self._rate)
         gap = stamp - self._expected
         # A stamp far before the expected one: another recording begins within the file.
         if gap > threshold or gap < -_GAP_SECONDS:
