@@ -10,6 +10,8 @@ import os
 
 import lazy_loader
 
+# From the first import on, so that every later fork is noticed.
+from tfamt.utils import forks as _forks  # noqa: F401
 from tfamt.version import __version__ as __version__
 
 # Without AVX-512, TensorFlow uses oneDNN's convolutions only on request; there they are two to three times as fast as

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import unicodedata
+from typing import Any
 
 _INVISIBLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
 """Categories of characters that break a line or a terminal, or that UTF-8 cannot encode."""
@@ -46,6 +48,10 @@ class InputError(TfamtError):
         where = f"{printable(self.path)}: " if self.path else ""
         super().__init__(f"{where}{problem}." + (f" {fix}" if fix else ""))
 
+    def __reduce__(self) -> Any:
+        # Worker processes send errors pickled; by default the arguments would be lost.
+        return functools.partial(type(self), path=self.path, fix=self.fix), (self.problem,)
+
 
 class IncompleteError(InputError):
     """A recording that breaks off: what comes before is whole.
@@ -60,3 +66,9 @@ class IncompleteError(InputError):
     ):
         self.seconds = seconds
         super().__init__(problem, path=path, fix=fix)
+
+    def __reduce__(self) -> Any:
+        return (
+            functools.partial(type(self), path=self.path, fix=self.fix, seconds=self.seconds),
+            (self.problem,),
+        )

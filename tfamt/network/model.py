@@ -17,6 +17,7 @@ from tfamt.network.layers.mel_spectrogram import mel_positions
 from tfamt.network.refinement import key_features, partial_levels, refine_logits
 from tfamt.network.unet import unet
 from tfamt.notes.table import LOWEST_PITCH, NUM_PITCHES, midi_to_hz
+from tfamt.utils.forks import check_not_forked
 
 FEATURE_MAP = "feature_map"
 """Name of the layer, in transcriber and reconstructor, that puts out the U-net's feature map."""
@@ -46,7 +47,11 @@ def build_model(config: Config) -> keras.Model:
     second pass, "pianoroll_second_pass" [batch, frames, 88].
 
     The submodels are layers named "transcriber" and "reconstructor".
+
+    Raises:
+      ForkedProcessError: TensorFlow was running in the parent of this forked process.
     """
+    check_not_forked()
     bins, settings = config.spectrogram.bins, config.model
     spectrogram = keras.Input((None, bins), name="spectrogram")
     transcriber = build_transcriber(settings, config.spectrogram)

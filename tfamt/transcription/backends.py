@@ -21,6 +21,7 @@ from tfamt.network.fold_batch_norm import fold_batch_norm
 from tfamt.network.frontend import build_frontend
 from tfamt.network.frozen_graph import freeze
 from tfamt.network.layers.bidirectional_lstm import BidirectionalLSTM
+from tfamt.utils.forks import check_not_forked, exclusive_loading
 from tfamt.utils.quiet_logs import quiet_native
 
 Array = NDArray[np.float32]
@@ -32,6 +33,7 @@ backend returns it.
 """
 
 
+@exclusive_loading()
 def keras_backend(config: Config, model: keras.Model, *, in_training: bool = False) -> Backend:
     """Return a backend that runs a model in this process, on a CPU one window at a time.
 
@@ -43,6 +45,10 @@ def keras_backend(config: Config, model: keras.Model, *, in_training: bool = Fal
       model: U-net 1 with its heads: spectrogram -> {head: roll}.
       in_training: whether the backend follows later changes of the model's weights; otherwise it keeps the present
         ones, which is faster.
+
+    Raises:
+      ForkedProcessError: TensorFlow was running in the parent of this forked process; calls of the backend raise it
+        too.
     """
     frontend = build_frontend(config.spectrogram)
     network = model if in_training else optimize_for_inference(model)
@@ -96,6 +102,8 @@ def _limit_concurrency(backend: Backend) -> Backend:
     places = threading.BoundedSemaphore(os.cpu_count() or 1)
 
     def limited(waveform: Array, loudness: Array) -> dict[str, Array]:
+        # Before the semaphore, whose places threads of the parent may have taken.
+        check_not_forked()
         with places:
             return backend(waveform, loudness)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,11 @@ from tfamt.audio.reading import SAMPLE_RATE, Audio, read_blocks
 from tfamt.config import Config, replace
 from tfamt.errors import IncompleteError
 from tfamt.notes.table import Notes, Row
+from tfamt.transcription.loaded_models import LoadedModels
 from tfamt.transcription.note_decoder import NoteDecoder
 from tfamt.transcription.prefetch import closing, prefetch
 from tfamt.transcription.windows import Window, WindowCutter, window_cutter
+from tfamt.utils.forks import exclusive_loading
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +36,8 @@ _BLOCK_SECONDS = 80 * LOUDNESS_BLOCK / SAMPLE_RATE
 """A whole number of loudness blocks, as `LoudnessMeter` takes them."""
 _CACHED_BLOCKS = 30
 """Blocks of a recording that are kept in memory at most: ten minutes, 39 MB."""
+_LOADED_MODELS = 4
+"""Models of `transcribe` that stay loaded."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Transcriber:
         self._concurrent_windows = concurrent_windows
 
     @classmethod
+    @exclusive_loading()
     def load(
         cls,
         weights: str | os.PathLike[str] | None = None,
@@ -95,8 +99,10 @@ class Transcriber:
         Raises:
           InputError: the file is not a weights file, the windows are too short for their margins, or the precision is
             unknown.
+          ForkedProcessError: TensorFlow was running in the parent of this forked process.
         """
-        config, model = network.load_transcriber(weights or network.shipped_weights(), precision)
+        path = network.shipped_weights() if weights is None else weights
+        config, model = network.load_transcriber(path, precision)
         if window_frames is not None:
             config = replace(config, "inference", window_frames=window_frames)
         return cls.from_model(config, model)
@@ -111,6 +117,12 @@ class Transcriber:
         """
         backend = transcription.keras_backend(config, model)
         return cls(config, backend, concurrent_windows=transcription.CONCURRENT_WINDOWS)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "A Transcriber cannot be pickled. Make one in each worker process, or call tfamt.transcribe there, which "
+            "keeps the model of its first call."
+        )
 
     def transcribe(
         self,
@@ -239,9 +251,7 @@ def _measure_loudness(blocks: Iterable[Array]) -> tuple[float, list[Array] | Non
     return meter.loudness, cached
 
 
-@functools.lru_cache(maxsize=1)
-def _cached_transcriber(weights: str | None) -> Transcriber:
-    return Transcriber.load(weights)
+_loaded = LoadedModels(Transcriber.load, _LOADED_MODELS)
 
 
 def transcribe(
@@ -250,7 +260,9 @@ def transcribe(
     sample_rate: int | None = None,
     weights: str | os.PathLike[str] | None = None,
 ) -> Notes:
-    """Return the notes of a recording, with the defaults of `bin/transcribe`; the model stays loaded for the next call.
+    """Return the notes of a recording, with the defaults of `bin/transcribe`.
+
+    The model stays loaded for later calls, from any thread; up to four models of different files do.
 
     Args:
       audio: a file, its bytes, an open file, or samples: [samples], [samples, channels] or [channels, samples].
@@ -259,6 +271,7 @@ def transcribe(
 
     Raises:
       InputError: the audio or the weights cannot be used.
+      ForkedProcessError: TensorFlow was running in the parent of this forked process.
     """
-    transcriber = _cached_transcriber(os.fspath(weights) if weights else None)
+    transcriber = _loaded.get(network.shipped_weights() if weights is None else weights)
     return transcriber.transcribe(audio, sample_rate=sample_rate)
