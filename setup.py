@@ -99,6 +99,7 @@ EXTRAS = {
         "mypy>=1.11",
         # Tests that other runtimes read what bin/export writes.
         "openvino>=2025.0",
+        "pandas>=2.2",
         "pytest>=8",
         "pytest-xdist>=3.5",
         "ruff>=0.6",

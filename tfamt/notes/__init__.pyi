@@ -1,5 +1,16 @@
+from .conversions import from_array as from_array
+from .conversions import from_dataframe as from_dataframe
+from .conversions import from_piano_roll as from_piano_roll
+from .conversions import from_pretty_midi as from_pretty_midi
+from .conversions import to_array as to_array
+from .conversions import to_dataframe as to_dataframe
+from .conversions import to_piano_roll as to_piano_roll
+from .conversions import to_pretty_midi as to_pretty_midi
+from .drawing import plot_notes as plot_notes
 from .label_files import read_labels as read_labels
 from .midi import read_bytes as read_bytes
+from .midi import read_midi as read_midi
+from .midi import write_midi as write_midi
 from .sonify import is_synthesised as is_synthesised
 from .table import Notes as Notes
 from .tables import write_csv as write_csv

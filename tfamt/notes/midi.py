@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tfamt.errors import InputError
 from tfamt.notes.table import Notes, Row, extend_by_sustain
+from tfamt.notes.time_steps import separate_notes
 from tfamt.utils.output_paths import new_file
 
 SUSTAIN_CONTROLLER = 64
@@ -152,7 +153,7 @@ def write_midi(
     if not 0 <= program <= 127:
         raise InputError(f"a MIDI program must lie in 0..127. Received: {program}")
     resolution = _resolution_for(notes.end)
-    key_presses = _separate_notes(notes, resolution * BEATS_PER_SECOND)
+    key_presses = separate_notes(notes, resolution * BEATS_PER_SECOND)
     with new_file(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
         file.write(encode_midi(MidiTrack(key_presses, program), resolution))
 
@@ -222,19 +223,3 @@ def _resolution_for(end: float) -> int:
         if (end + 1.0) * resolution * BEATS_PER_SECOND < MAX_TICKS:
             return resolution
     raise InputError(f"the notes end after {end:.0f} s, which is too late for a MIDI file")
-
-
-def _separate_notes(notes: Notes, ticks_per_second: int) -> NDArray[np.int64]:
-    """Return rows (begin, end, pitch, velocity) in ticks, int64 [m, 4], no two of a pitch sounding together."""
-    begin = np.round(notes.onset * ticks_per_second).astype(np.int64)
-    end = np.maximum(np.round(notes.offset * ticks_per_second).astype(np.int64), begin + 1)
-    order = np.lexsort((begin, notes.pitch))
-    begin, end = begin[order], end[order]
-    pitch, velocity = notes.pitch[order], notes.velocity[order]
-    new = (np.diff(begin, prepend=-1) != 0) | (np.diff(pitch, prepend=-1) != 0)
-    first = np.flatnonzero(new)
-    begin, pitch = begin[first], pitch[first]
-    end, velocity = np.maximum.reduceat(end, first), np.maximum.reduceat(velocity, first)
-    again = np.flatnonzero(pitch[1:] == pitch[:-1])
-    end[again] = np.minimum(end[again], begin[again + 1])
-    return np.stack([begin, end, pitch, velocity], axis=1)

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tfamt import notes as notes_package
 from tfamt.errors import InputError
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas
+    import pretty_midi
+    from matplotlib.axes import Axes
 
 LOWEST_PITCH = 21
 HIGHEST_PITCH = 108
@@ -41,8 +50,8 @@ class Notes:
       velocity: int64 [n], 1..127.
 
     Raises:
-      InputError: arrays of unequal length, times that are negative, not finite or reversed, or numbers
-        out of range.
+      InputError: arrays of unequal length, times that are negative, not finite or reversed, or pitches
+        or velocities that are out of range or no whole numbers.
     """
 
     onset: NDArray[np.float64]
@@ -59,11 +68,11 @@ class Notes:
     ):
         onset_ = np.atleast_1d(np.asarray(onset, np.float64))
         offset_ = np.atleast_1d(np.asarray(offset, np.float64))
-        pitch_ = np.atleast_1d(np.asarray(pitch)).astype(np.int64)
+        pitch_ = _whole_numbers(pitch, "pitch")
         velocity_ = (
             np.full(onset_.shape, DEFAULT_VELOCITY, np.int64)
             if velocity is None
-            else np.atleast_1d(np.asarray(velocity)).astype(np.int64)
+            else _whole_numbers(velocity, "velocity")
         )
         _validate(onset_, offset_, pitch_, velocity_)
         order = np.lexsort((offset_, pitch_, onset_))
@@ -84,6 +93,57 @@ class Notes:
         """Build a table from (onset, offset, pitch, velocity) rows in any order."""
         columns = list(zip(*rows, strict=True))
         return cls(*columns) if columns else cls.empty()
+
+    @classmethod
+    def from_midi(cls, path: str | os.PathLike[str]) -> Notes:
+        """Read a MIDI file: see `tfamt.notes.midi.read_midi`."""
+        return notes_package.read_midi(path)
+
+    @classmethod
+    def from_pretty_midi(cls, midi: pretty_midi.PrettyMIDI) -> Notes:
+        """Convert a PrettyMIDI: all instruments but drums, extended by their sustain pedals."""
+        return notes_package.from_pretty_midi(midi)
+
+    @classmethod
+    def from_dataframe(cls, frame: pandas.DataFrame) -> Notes:
+        """Convert a data frame with columns onset, offset, pitch and, if desired, velocity."""
+        return notes_package.from_dataframe(frame)
+
+    @classmethod
+    def from_piano_roll(cls, roll: ArrayLike, fps: float) -> Notes:
+        """Convert velocities [frames, 128], or bool, at a number of frames per second."""
+        return notes_package.from_piano_roll(roll, fps)
+
+    @classmethod
+    def from_array(cls, array: ArrayLike) -> Notes:
+        """Convert an array [n, 4] of onset, offset, pitch, velocity; or [n, 3], without velocity."""
+        return notes_package.from_array(array)
+
+    def to_midi(
+        self, path: str | os.PathLike[str], *, program: int = 0, overwrite: bool = False
+    ) -> None:
+        """Write a MIDI file: see `tfamt.notes.midi.write_midi`."""
+        notes_package.write_midi(self, path, program=program, overwrite=overwrite)
+
+    def to_pretty_midi(self, *, program: int = 0) -> pretty_midi.PrettyMIDI:
+        """Convert to a PrettyMIDI with one instrument of this General MIDI program."""
+        return notes_package.to_pretty_midi(self, program=program)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Convert to a data frame with columns onset, offset, pitch, velocity; needs pandas."""
+        return notes_package.to_dataframe(self)
+
+    def piano_roll(self, fps: float) -> NDArray[np.float32]:
+        """Convert to velocities, float32 [frames, 128], at a number of frames per second; 0 is silence."""
+        return notes_package.to_piano_roll(self, fps)
+
+    def to_array(self) -> NDArray[np.float64]:
+        """Convert to float64 [n, 4]: onset, offset, pitch, velocity."""
+        return notes_package.to_array(self)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw into axes of matplotlib, by default of a new figure, and return them: they have no way back."""
+        return notes_package.plot_notes(self, ax)
 
     def __len__(self) -> int:
         return len(self.onset)
@@ -190,6 +250,18 @@ def _next_onset_of_same_pitch(notes: Notes) -> NDArray[np.float64]:
         has_later = later < len(onsets)
         following[where[has_later]] = onsets[later[has_later]]
     return following
+
+
+def _whole_numbers(values: ArrayLike, name: str) -> NDArray[np.int64]:
+    """Return values as int64, refusing fractions, which a conversion would cut off in silence."""
+    array = np.atleast_1d(np.asarray(values))
+    if array.dtype.kind == "f":
+        # Comparisons with what is not a number are false.
+        wrong = ~((np.abs(array) < 2**31) & (array == np.trunc(array)))
+        if wrong.any():
+            raise InputError(f"a {name} is no whole number. Received: {array[wrong][0]}")
+    whole: NDArray[np.int64] = array.astype(np.int64)
+    return whole
 
 
 def _validate(

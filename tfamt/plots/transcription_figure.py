@@ -7,11 +7,11 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tfamt.errors import printable
+from tfamt.notes.drawing import draw_bars
 from tfamt.notes.table import HIGHEST_PITCH, LOWEST_PITCH, NUM_PITCHES, Notes
 from tfamt.utils.output_paths import new_file
 
@@ -44,8 +44,6 @@ CLOCK_STEPS = (
 FEWEST_KEYS = 30
 LIKELY = 0.3
 """Keys that nowhere reach this probability and carry no note need not be shown."""
-BAR_HEIGHT = 0.6
-"""Of a key's height: above and below a note's bar the probability stays visible."""
 
 
 def write_png(
@@ -111,7 +109,7 @@ def _draw(
     columns = int(0.9 * width * DPI)
     _show(upper, spectrogram, 0.0, timing, columns, "magma", None)
     _show(lower, pianoroll, float(LOWEST_PITCH), timing, columns, "Greys", 1.3)
-    _draw_notes(lower, notes, onset_width=min(1.2, 30.0 / seconds))
+    draw_bars(lower, notes, onset_width=min(1.2, 30.0 / seconds))
     upper.set_title(printable(title), parse_math=False, loc="left")
     upper.set_ylabel("spectrogram bin")
     lower.set_xlabel("time (min:s)")
@@ -161,34 +159,6 @@ def pool(roll: FloatArray, columns: int) -> tuple[FloatArray, int]:
     """
     step = -(-len(roll) // columns)
     return np.maximum.reduceat(roll, np.arange(0, len(roll), step), axis=0), step
-
-
-def _draw_notes(axes: Axes, notes: Notes, onset_width: float) -> None:
-
-    half = BAR_HEIGHT / 2
-    left, right = notes.onset, notes.offset
-    bottom, top = notes.pitch - half, notes.pitch + half
-    corners = np.stack(
-        [
-            np.stack(corner, axis=1)
-            for corner in ((left, bottom), (left, top), (right, top), (right, bottom))
-        ],
-        axis=1,
-    )
-    # The thin outline keeps a note visible that is narrower than a pixel.
-    bars = PolyCollection(
-        corners,
-        array=notes.velocity,
-        cmap="turbo",
-        clim=(1, 127),
-        edgecolors="face",
-        linewidths=0.5,
-        alpha=0.8,
-    )
-    axes.add_collection(bars, autolim=False)
-    # A line at the onset separates notes of one key without a gap; it gets thinner as notes get closer.
-    axes.vlines(left, bottom, top, colors="black", linewidth=onset_width)
-    axes.figure.colorbar(bars, ax=axes, label="velocity", fraction=0.02, pad=0.01)
 
 
 def _key_range(notes: Notes, pianoroll: FloatArray) -> tuple[float, float]:

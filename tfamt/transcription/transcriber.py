@@ -101,8 +101,7 @@ class Transcriber:
             unknown.
           ForkedProcessError: TensorFlow was running in the parent of this forked process.
         """
-        path = network.shipped_weights() if weights is None else weights
-        config, model = network.load_transcriber(path, precision)
+        config, model = network.load_transcriber(weights or network.shipped_weights(), precision)
         if window_frames is not None:
             config = replace(config, "inference", window_frames=window_frames)
         return cls.from_model(config, model)
@@ -273,5 +272,5 @@ def transcribe(
       InputError: the audio or the weights cannot be used.
       ForkedProcessError: TensorFlow was running in the parent of this forked process.
     """
-    transcriber = _loaded.get(network.shipped_weights() if weights is None else weights)
+    transcriber = _loaded.get(weights or network.shipped_weights())
     return transcriber.transcribe(audio, sample_rate=sample_rate)
