@@ -62,7 +62,12 @@ class IncompleteError(InputError):
     """
 
     def __init__(
-        self, problem: str, *, path: str | os.PathLike[str], fix: str = "", seconds: float
+        self,
+        problem: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        fix: str = "",
+        seconds: float,
     ):
         self.seconds = seconds
         super().__init__(problem, path=path, fix=fix)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import pickle
 
 import pytest
 
-from tfamt.errors import InputError, printable
+from tfamt.errors import IncompleteError, InputError, printable
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,13 @@ def test_a_name_is_one_line_that_a_terminal_can_show(name: str, shown: str) -> N
     error = InputError("does not exist", path=name, fix="Check the file name.")
     assert str(error) == f"{shown}: does not exist. Check the file name."
     assert error.path == name
+
+
+def test_errors_cross_processes_whole() -> None:
+    for error in (
+        InputError("is damaged", path="a.wav", fix="Copy it."),
+        IncompleteError("is truncated", path="a.wav", fix="Copy it.", seconds=2.5),
+    ):
+        copy = pickle.loads(pickle.dumps(error))
+        assert type(copy) is type(error) and str(copy) == "a.wav: " + f"{error.problem}. Copy it."
+        assert vars(copy) == vars(error)

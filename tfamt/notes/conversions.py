@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from tfamt.errors import InputError
 from tfamt.notes.table import DEFAULT_VELOCITY, Notes, Row, extend_by_sustain
 from tfamt.notes.time_steps import separate_notes
-from tfamt.utils.packages import import_package
+from tfamt.utils.optional_packages import import_package
 
 if TYPE_CHECKING:
     import pandas

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfamt.notes.table import Notes
-from tfamt.utils.packages import import_package
+from tfamt.utils.optional_packages import import_package
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,10 +1,12 @@
-"""Report packages of the extras in setup.py that are not installed."""
+"""Import optional packages, and report those that are not installed."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 from importlib import metadata
+from types import ModuleType
 
 from tfamt.errors import InputError
 
@@ -22,6 +24,27 @@ def require_package(module: str, extra: str, purpose: str) -> None:
     """
     if importlib.util.find_spec(module) is None:
         raise _missing(f"{purpose} needs {module}", extra)
+
+
+def import_package(module: str, purpose: str) -> ModuleType:
+    """Return a module of a package that may be missing.
+
+    Args:
+      module: its name, such as "matplotlib.ticker".
+      purpose: what needs it, to begin a sentence with.
+
+    Raises:
+      InputError: the package is not installed.
+    """
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != package:
+            raise
+        raise InputError(
+            f"{purpose} needs {package}, which is not installed", fix=f"pip install {package}"
+        ) from error
 
 
 def missing_package(error: ModuleNotFoundError) -> InputError | None:
