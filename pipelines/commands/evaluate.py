@@ -3,16 +3,17 @@
 Usage: bin/evaluate --reference=FILE_OR_FOLDER --estimate=FILE_OR_FOLDER [flags]
        bin/evaluate --run=FOLDER --data=FOLDER --split=validation [flags]
 
-In the first form files are MIDI (.mid, .midi), MAPS .txt, MusicNet .csv or the .csv of bin/transcribe. Files in
-folders, however deep, belong together if their names agree up to the suffix; where a folder has several label files
-of one name, MIDI is taken before .txt and .csv. In the second form the model of a run (or --weights) transcribes a
-split of a data set that bin/prepare made; of a model with a second pass both piano rolls are scored.
+In the first form files are MIDI (.mid, .midi, .rmi, .kar), MAPS .txt, MusicNet .csv or the .csv of bin/transcribe.
+Files in folders, however deep, belong together if their names agree up to the suffix; where a folder has several
+label files of one name, MIDI is taken before .txt and .csv. In the second form the model of a run (or --weights)
+transcribes a split of a data set that bin/prepare made; of a model with a second pass both piano rolls are scored.
 
 The table shows precision, recall and F1 per piece, their mean and standard deviation: of notes (onset within 50 ms),
 notes with offset (and offset within 50 ms or 20 % of the length), with velocity as well (where the reference has
 any), and of frames (31.25 per second). docs/evaluation.md defines every figure.
 
-Exit code 1 if a file had no partner or could not be read; the rest is scored all the same.
+Exit code 1 if a file had no partner or could not be read; the rest is scored all the same. What was repaired or
+ignored in a file that is scored is a warning.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from absl import flags
 
 from pipelines import scoring
 from tfamt import evaluation, network, plots
-from tfamt.commands.app import refuse_arguments, report, required, run
+from tfamt.commands.app import refuse_arguments, report, required, run, warn
 from tfamt.errors import InputError
 from tfamt.utils.output_paths import check_output_path, new_file
 
@@ -96,6 +97,8 @@ def _label_shift() -> float | str:
 def _score_files(shift: float | str) -> ScoredNotes:
     """Score files against files, and report those that could not be scored."""
     scored = evaluation.evaluate_files(required(_REFERENCE), required(_ESTIMATE), label_shift=shift)
+    for warning in scored.evaluation.warnings:
+        warn(warning)
     for problem in scored.evaluation.problems:
         report(problem)
     return scored

@@ -9,7 +9,8 @@ Interrupted at any moment and started again, it resumes; a data set that is read
 source or an option has changed since, the command stops with a message: --overwrite starts anew.
 
 What is left out is listed with its reason in report.txt and report.json. Exit code 1 if a recording was left out
-because it is damaged or its labels are wrong; the rest is prepared all the same.
+because it is damaged or its labels are wrong; the rest is prepared all the same. What was repaired or ignored in the
+labels of a recording that is taken is a warning.
 
 Pipeline options of Apache Beam for other runners follow after two dashes:
   bin/prepare ... --runner FlinkRunner -- --flink_master=host:8081 --environment_type=LOOPBACK
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from pipelines import preparation, readers, rendering
-from tfamt.commands.app import refuse_arguments, report, required, run
+from tfamt.commands.app import refuse_arguments, report, required, run, warn
 
 if TYPE_CHECKING:
     from pipelines.preparation.beam_pipeline import Summary
@@ -60,6 +61,9 @@ _VALIDATION_FRACTION = flags.DEFINE_float(
     "validation_fraction", 0.1, "folder: share of pieces to validate on."
 )
 _TEST_FRACTION = flags.DEFINE_float("test_fraction", 0.1, "folder: share of pieces to test on.")
+_FOLLOW_LINKS = flags.DEFINE_bool(
+    "follow_links", False, "Whether symbolic links that lead out of a folder are followed."
+)
 _LICENCE = flags.DEFINE_string("licence", "unknown", "folder: licence for the manifest.")
 _EMPTY_LABELS = flags.DEFINE_bool(
     "empty_labels", False, "folder: also takes recordings without notes."
@@ -118,6 +122,8 @@ def main(argv: list[str]) -> int:
         progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
     _tell(summary, output)
+    for warning in summary.warnings:
+        warn(f"{warning.name}: {warning.text}")
     for item in summary.left_out:
         report(f"{item.name}: {item.reason}")
     return 1 if summary.left_out else 0
@@ -135,25 +141,31 @@ def _options(dataset: str) -> dict[str, Any]:
             *(_TRANSPOSITION, _TEMPO, _TOUCH, _TUNING, _ROOM, _NOISE, _LEVEL),
         ],
     }
-    return {flag.name: flag.value for flag in [_DATASET, *of_data_set[dataset]]}
+    return {flag.name: flag.value for flag in [_DATASET, *of_data_set[dataset], _FOLLOW_LINKS]}
 
 
 def _read(dataset: str, options: dict[str, Any]) -> DataSet:
 
     if dataset == "rendered":
         return _read_rendered(options)
-    source = required(_SOURCE)
+    source, follow = required(_SOURCE), _FOLLOW_LINKS.value
     match dataset:
         case "maps":
-            return readers.maps.read(source, _VALIDATION_GROUPS.value)
+            return readers.maps.read(source, _VALIDATION_GROUPS.value, follow_links=follow)
         case "maestro":
-            return readers.maestro.read(source)
+            return readers.maestro.read(source, follow_links=follow)
         case "musicnet":
-            return readers.musicnet.read(source, _MUSICNET_TEST.value, _VALIDATION_IDS.value)
+            return readers.musicnet.read(
+                source, _MUSICNET_TEST.value, _VALIDATION_IDS.value, follow_links=follow
+            )
         case _:
             fractions = _VALIDATION_FRACTION.value, _TEST_FRACTION.value
             return readers.folder.read(
-                source, *fractions, _LICENCE.value, empty_labels=_EMPTY_LABELS.value
+                source,
+                *fractions,
+                _LICENCE.value,
+                empty_labels=_EMPTY_LABELS.value,
+                follow_links=follow,
             )
 
 
@@ -169,6 +181,7 @@ def _read_rendered(options: dict[str, Any]) -> DataSet:
         rooms=_ROOMS.value,
         variations=rendering.rendered.Variations(**{name: options[name] for name in names}),
         pieces=_PIECES.value,
+        follow_links=_FOLLOW_LINKS.value,
     )
 
 

@@ -3,7 +3,8 @@
 A prepared data set is a folder of shards (`pipelines.preparation.shards`) with
 
 - `plan.json`, written first: what it is made from, by which a changed source or option is noticed;
-- `report.json` and `report.txt`: everything that was left out, with its reason;
+- `report.json` and `report.txt`: everything that was left out, with its reason, and what was repaired or ignored in
+  the labels of recordings that were taken;
 - `manifest.json`, written last: it exists only when the data set is whole.
 
 All of it is the same, byte for byte, however often the work was interrupted and by however many workers it was done.
@@ -25,7 +26,7 @@ from typing import Any
 from pipelines.preparation.beam_runner import run_steps
 from pipelines.preparation.plan import FORMAT, Options, check_or_write_plan, make_plan, plan_shards
 from pipelines.preparation.shards import ShardJob, read_index, write_shard
-from pipelines.readers.recordings import SPLITS, DataSet, LeftOut
+from pipelines.readers.recordings import SPLITS, DataSet, LabelRemark, LeftOut
 from tfamt.errors import InputError
 from tfamt.utils.atomic_files import atomic_write
 from tfamt.utils.locks import exclusive_lock
@@ -40,10 +41,12 @@ class Summary:
     Attributes:
       manifest: content of manifest.json.
       left_out: recordings that failed while they were prepared; those that the reader left out are not among them.
+      warnings: what was repaired or ignored in labels.
     """
 
     manifest: dict[str, Any]
     left_out: Sequence[LeftOut]
+    warnings: Sequence[LabelRemark] = ()
 
 
 def prepare(
@@ -152,7 +155,8 @@ def _finish(data_set: DataSet, folder: Path, options: Options, jobs: Sequence[Sh
         )
     found = {name: index for name, index in indices.items() if index is not None}
     failed = sorted(LeftOut(**item) for index in found.values() for item in index["left_out"])
-    _write_report(folder, data_set, failed)
+    warnings = sorted(LabelRemark(**item) for index in found.values() for item in index["warnings"])
+    _write_report(folder, data_set, failed, warnings)
     if not any(index["recordings"] for index in found.values()):
         raise InputError(
             f"not one of the {len(failed)} recordings could be used; the first: {failed[0].name}: {failed[0].reason}",
@@ -166,6 +170,7 @@ def _finish(data_set: DataSet, folder: Path, options: Options, jobs: Sequence[Sh
         "remarks": list(data_set.remarks),
         "splits": {split: _summary_of(split, found) for split in SPLITS},
         "left_out": len(data_set.left_out) + len(failed),
+        "warnings": len(warnings),
         "shards": {
             f"{name}.tfrecord": {key: index[key] for key in ("sha256", "bytes")}
             for name, index in found.items()
@@ -174,7 +179,7 @@ def _finish(data_set: DataSet, folder: Path, options: Options, jobs: Sequence[Sh
     atomic_write(
         folder / "manifest.json", json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"
     )
-    return Summary(manifest, failed)
+    return Summary(manifest, failed, warnings)
 
 
 def _summary_of(split: str, indices: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -191,14 +196,20 @@ def _summary_of(split: str, indices: Mapping[str, Mapping[str, Any]]) -> dict[st
     }
 
 
-def _write_report(folder: Path, data_set: DataSet, failed: Sequence[LeftOut]) -> None:
+def _write_report(
+    folder: Path, data_set: DataSet, failed: Sequence[LeftOut], warnings: Sequence[LabelRemark]
+) -> None:
     parts = {"failed": failed, "not used": data_set.left_out}
-    content = {kind: [dataclasses.asdict(item) for item in items] for kind, items in parts.items()}
-    content["remarks"] = list(data_set.remarks)  # type: ignore[arg-type]
+    content: dict[str, Any] = {
+        kind: [dataclasses.asdict(item) for item in items] for kind, items in parts.items()
+    }
+    content["warnings"] = [dataclasses.asdict(item) for item in warnings]
+    content["remarks"] = list(data_set.remarks)
     atomic_write(folder / "report.json", json.dumps(content, ensure_ascii=True, indent=1) + "\n")
     lines = [*data_set.remarks]
     lines += [
         f"{kind}: {item.name}: {item.reason}" for kind, items in parts.items() for item in items
     ]
+    lines += [f"warning: {item.name}: {item.text}" for item in warnings]
     text = "".join(f"{line}\n" for line in lines or ["Nothing was left out."])
     atomic_write(folder / "report.txt", text.encode("utf-8", "backslashreplace"))

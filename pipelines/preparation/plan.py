@@ -14,7 +14,7 @@ from pipelines.readers.recordings import SPLITS, DataSet, Recording, Source
 from tfamt.errors import InputError
 from tfamt.utils.atomic_files import atomic_write
 
-FORMAT = 2
+FORMAT = 3
 """Of prepared data sets; to be raised when the same recordings come to give other bytes."""
 # The manifest first: where all are deleted, a reader must never take the rest for whole.
 _FILES = ("manifest.json", "report.*", "*-of-*.index.json", "*-of-*.tfrecord", "plan.json")

@@ -4,6 +4,7 @@ The index is written last, so a shard that has one is whole. It is JSON:
 
 - `recordings`: the `pipelines.preparation.records.IndexEntry` of each, in the order of the file;
 - `left_out`: name and reason of each recording that could not be used;
+- `warnings`: name of a recording, and what was repaired or ignored in its labels;
 - `sha256`, `bytes`: of the TFRecord file;
 - `seconds`, `notes`, `pitches` (notes by MIDI pitch), `polyphony` (seconds by number of notes that sound);
 - `fingerprint`: of the recordings, their files and the options, by which a change is noticed.
@@ -37,17 +38,15 @@ from pipelines.preparation.records import (
     index_of,
     notes_between,
 )
-from pipelines.readers.recordings import LeftOut, Recording
-from pipelines.readers.sources import local_path, read_notes
-from pipelines.rendering.rendered import rendered_audio, rendered_notes
+from pipelines.readers.recordings import LabelRemark, LeftOut, Recording
+from pipelines.readers.sources import local_path, read_notes_and_remarks
+from pipelines.rendering.rendered import rendered_audio, rendered_notes_and_remarks
 from tfamt.audio.loudness import LoudnessMeter
 from tfamt.audio.reading import count_samples, read_blocks
 from tfamt.errors import InputError
 from tfamt.notes.table import Notes
 from tfamt.utils.atomic_files import atomic_path, atomic_write
 
-LABELS_BEYOND_AUDIO = 2.0
-"""Seconds by which the last onset may lie after the end of the audio: MIDI files of MAESTRO are a little longer."""
 LOOK_AHEAD = SAMPLE_RATE // 10
 """A segment also has the notes that begin so many samples after it: onsets in rolls are wider than a frame."""
 _NOT_THE_RECORDING = {
@@ -61,6 +60,8 @@ _NOT_THE_RECORDING = {
 }
 
 Waveform = NDArray[np.float32]
+Labels = tuple[Notes, list[str]]
+"""Notes, and what was repaired or ignored in their files."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,16 @@ class _Statistics:
     pitches: Counter[int] = field(default_factory=Counter)
     polyphony: Counter[int] = field(default_factory=Counter)
     left_out: list[LeftOut] = field(default_factory=list)
+    warnings: list[LabelRemark] = field(default_factory=list)
     loudness: dict[str, float] = field(default_factory=dict)
 
-    def add(self, recording: str, notes: Notes, samples: int, measured: float) -> None:
+    def add(self, recording: str, labels: Labels, samples: int, measured: float) -> None:
+        notes, remarks = labels
         self.loudness[recording] = measured
         self.samples += samples
         self.pitches.update(notes.pitch.tolist())
         self.polyphony.update(polyphony_of(notes, samples))
+        self.warnings += [LabelRemark(recording, remark) for remark in remarks]
 
 
 def write_shard(job: ShardJob) -> None:
@@ -128,6 +132,7 @@ def write_shard(job: ShardJob) -> None:
         "pitches": _as_json(statistics.pitches),
         "polyphony": {k: v / SAMPLE_RATE for k, v in _as_json(statistics.polyphony).items()},
         "left_out": [dataclasses.asdict(item) for item in statistics.left_out],
+        "warnings": [dataclasses.asdict(item) for item in statistics.warnings],
         "recordings": [dataclasses.asdict(entry) for entry in entries],
     }
     atomic_write(job.index, json.dumps(index, ensure_ascii=False, indent=1) + "\n")
@@ -193,8 +198,8 @@ def _usable_records(
     try:
         # What is wrong with a recording may show at its very end, so nothing of it goes into the shard before.
         with tempfile.TemporaryFile(prefix="tfamt-") as store:
-            notes, total, measured, lengths = _spool(recording, store)
-            statistics.add(recording.id, notes, total, measured)
+            labels, total, measured, lengths = _spool(recording, store)
+            statistics.add(recording.id, labels, total, measured)
             nothing = np.zeros(0, np.int16)
             segment = Segment(recording.id, recording.group, 0, total, nothing, Notes.empty())
             store.seek(0)
@@ -211,13 +216,14 @@ def _usable_records(
         ) from error
 
 
-def _spool(recording: Recording, store: Any) -> tuple[Notes, int, float, list[int]]:
-    """Write the records of a whole recording; return its notes, samples, loudness, and the length of each record."""
+def _spool(recording: Recording, store: Any) -> tuple[Labels, int, float, list[int]]:
+    """Write the records of a whole recording; return its labels, samples, loudness, and the length of each record."""
     lengths: list[int] = []
     meter = LoudnessMeter()
-    with _sound_and_notes(recording) as (total, blocks, notes):
-        if len(notes) or not recording.may_be_empty:
-            _check_labels(notes, total)
+    with _sound_and_labels(recording) as (total, blocks, labels):
+        notes, _ = labels
+        if not len(notes) and not recording.may_be_empty:
+            raise InputError("its labels hold no notes")
         for index, block in enumerate(_resized(blocks, SEGMENT_SAMPLES)):
             audio = np.rint(block * 2.0**15).clip(-(2**15), 2**15 - 1).astype(np.int16)
             start = index * SEGMENT_SAMPLES
@@ -228,33 +234,22 @@ def _spool(recording: Recording, store: Any) -> tuple[Notes, int, float, list[in
     if meter.loudness == 0.0 and not recording.may_be_empty:
         raise InputError("is silent from beginning to end", path=str(recording.audio))
     store.flush()
-    return notes, total, meter.loudness, lengths
+    return labels, total, meter.loudness, lengths
 
 
 @contextmanager
-def _sound_and_notes(recording: Recording) -> Iterator[tuple[int, Iterator[Waveform], Notes]]:
+def _sound_and_labels(
+    recording: Recording,
+) -> Iterator[tuple[int, Iterator[Waveform], Labels]]:
     """Return the number of samples at 16 kHz, blocks of them, and the labels."""
     if recording.rendering is not None:
         total, blocks = rendered_audio(recording)
-        yield total, blocks, rendered_notes(recording)
+        yield total, blocks, rendered_notes_and_remarks(recording)
         return
-    notes = read_notes(recording)
     with local_path(recording.audio) as path:
-        yield (
-            count_samples(path),
-            read_blocks(path, block_seconds=SEGMENT_SAMPLES / SAMPLE_RATE),
-            notes,
-        )
-
-
-def _check_labels(notes: Notes, total: int) -> None:
-    if not len(notes):
-        raise InputError("its labels hold no notes")
-    beyond = float(notes.onset.max()) - total / SAMPLE_RATE
-    if beyond > LABELS_BEYOND_AUDIO:
-        raise InputError(
-            f"its labels extend for {beyond:.1f} s after the end of its audio ({total / SAMPLE_RATE:.1f} s)"
-        )
+        total = count_samples(path)
+        labels = read_notes_and_remarks(recording, total / SAMPLE_RATE)
+        yield total, read_blocks(path, block_seconds=SEGMENT_SAMPLES / SAMPLE_RATE), labels
 
 
 def _resized(blocks: Iterable[Waveform], size: int) -> Iterator[Waveform]:

@@ -36,6 +36,7 @@ def read(
     licence: str = "unknown",
     *,
     empty_labels: bool = False,
+    follow_links: bool = False,
 ) -> DataSet:
     """Read audio with labels, at any depth, archives included.
 
@@ -53,6 +54,7 @@ def read(
       test_fraction: which part of the pieces to test on, on average.
       licence: what to write down as the licence of the recordings.
       empty_labels: whether recordings without any labelled note are taken.
+      follow_links: whether symbolic links that lead out of `root` are followed.
 
     Returns:
       Recordings with their path below `root`, "/" replaced by "_", as id, and the name of their folder as group.
@@ -67,7 +69,9 @@ def read(
             "the fractions of the validation and the test set must not be negative, and together less than 1. "
             f"Received: {validation_fraction} and {test_fraction}"
         )
-    pairs, left_out = _pair(root, find_sources(root))
+    sources, links = find_sources(root, follow_links=follow_links)
+    pairs, left_out = _pair(root, sources)
+    left_out += links
     has_split_folders = any(_split_folder(pair) for pair in pairs)
     recordings: list[Recording] = []
     for pair in pairs:

@@ -8,19 +8,17 @@ more than one split all the same, and stay there, so that results compare with p
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from pipelines.readers.archives import check_name
 from pipelines.readers.recordings import SPLITS, DataSet, LeftOut, Recording, Source
-from pipelines.readers.sources import choose, find_sources, read_bytes
+from pipelines.readers.sources import choose, find_sources, read_bytes, read_csv
 from tfamt.audio.formats import AUDIO_SUFFIXES
 from tfamt.errors import InputError
 
@@ -89,8 +87,12 @@ class Maestro:
     left_out: Sequence[LeftOut]
 
 
-def read(root: str) -> DataSet:
+def read(root: str, *, follow_links: bool = False) -> DataSet:
     """Read MAESTRO as a zip or unpacked.
+
+    Args:
+      root: folder or archive.
+      follow_links: whether symbolic links that lead out of `root` are followed.
 
     Returns:
       Recordings with the official split, the year as group (each year has its hall, piano and microphones) and
@@ -99,7 +101,7 @@ def read(root: str) -> DataSet:
     Raises:
       InputError: no audio or no MIDI at all, no table or several versions, tables that disagree, an unreadable archive.
     """
-    maestro = read_performances(root)
+    maestro = read_performances(root, follow_links=follow_links)
     recordings = [
         _recording(performance, performance.audio, performance.midi)
         for performance in maestro.performances
@@ -121,20 +123,20 @@ def read(root: str) -> DataSet:
     return DataSet("maestro", recordings, [*left_out, *maestro.left_out], remarks)
 
 
-def read_performances(root: str) -> Maestro:
-    """Read the table with the files that exist; also for users of the MIDI files alone.
+def read_performances(root: str, *, follow_links: bool = False) -> Maestro:
+    """Read the table with the files that exist, as `read` does; also for users of the MIDI files alone.
 
     Raises:
       InputError: no table or several versions, tables that disagree, an unreadable archive.
     """
-    sources = find_sources(root)
-    version, rows = _read_tables(root, sources)
+    sources, links = find_sources(root, follow_links=follow_links)
+    version, rows = _read_tables(root, sources, links)
     files: defaultdict[str, list[Source]] = defaultdict(list)
     for source in sources:
         if source.suffix in AUDIO_SUFFIXES + MIDI_SUFFIXES:
             files[_key(source.name)].append(source)
     performances: list[Performance] = []
-    left_out: list[LeftOut] = []
+    left_out = [*links]
     for row in rows:
         # Audio and MIDI of a row have the same stem in all versions, which no document guarantees.
         audio, other_audio = choose(files[_key(PurePosixPath(row.audio_filename))], AUDIO_SUFFIXES)
@@ -189,7 +191,9 @@ def _key(name: PurePosixPath) -> str:
     return str(PurePosixPath(*name.parts[-2:]).with_suffix(""))
 
 
-def _read_tables(root: str, sources: Iterable[Source]) -> tuple[str, list[Row]]:
+def _read_tables(
+    root: str, sources: Iterable[Source], links: Sequence[LeftOut]
+) -> tuple[str, list[Row]]:
     """Read all csv and json tables, which must agree."""
     tables = {
         source: match["version"]
@@ -201,6 +205,8 @@ def _read_tables(root: str, sources: Iterable[Source]) -> tuple[str, list[Row]]:
         found = (
             f"several versions: {', '.join(versions)}" if versions else "no maestro-v*.csv or .json"
         )
+        if links:
+            found += f" ({links[0].name}: {links[0].reason})"
         raise InputError(
             f"holds {found}", path=root, fix="Give the folder or zip of one version of MAESTRO."
         )
@@ -218,8 +224,11 @@ def _read_tables(root: str, sources: Iterable[Source]) -> tuple[str, list[Row]]:
 
 def _read_table(source: Source) -> list[Row]:
     try:
-        text = read_bytes(source).decode("utf-8-sig")
-        records = _csv_records(text) if source.suffix == ".csv" else _json_records(json.loads(text))
+        records: Iterable[Mapping[str, Any]] = (
+            read_csv(source)
+            if source.suffix == ".csv"
+            else _json_records(json.loads(read_bytes(source).decode("utf-8-sig")))
+        )
         rows = sorted(
             Row(**{column: str(record[column]) for column in _COLUMNS}) for record in records
         )
@@ -238,10 +247,6 @@ def _read_table(source: Source) -> list[Row]:
     if not rows:
         raise InputError("lists no recording", path=str(source))
     return rows
-
-
-def _csv_records(text: str) -> list[dict[str, Any]]:
-    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
 
 def _json_records(content: Any) -> list[dict[str, Any]]:

@@ -50,12 +50,15 @@ class _Music:
     files: list[Source] = field(default_factory=list)
 
 
-def read(root: str, validation_groups: Sequence[str] = ()) -> DataSet:
+def read(
+    root: str, validation_groups: Sequence[str] = (), *, follow_links: bool = False
+) -> DataSet:
     """Read MAPS as zips, unpacked, or both; with all its pianos or some.
 
     Args:
       root: folder with the zips or the folders of the pianos at any depth, or one zip.
       validation_groups: pianos of `TRAIN_GROUPS` to validate on instead of training on them.
+      follow_links: whether symbolic links that lead out of `root` are followed.
 
     Returns:
       Recordings with the piano as group. A piece is in one split only: what occurs in the test set, known or found,
@@ -69,7 +72,9 @@ def read(root: str, validation_groups: Sequence[str] = ()) -> DataSet:
         raise InputError(
             f"validation groups must be among {', '.join(TRAIN_GROUPS)}. Received: {', '.join(validation_groups)}"
         )
-    music, left_out = _collect(find_sources(root))
+    sources, links = find_sources(root, follow_links=follow_links)
+    music, left_out = _collect(sources)
+    left_out += links
     recordings: list[Recording] = []
     for stem, item in sorted(music.items()):
         recording, reasons = _recording(stem, item, validation_groups)

@@ -8,15 +8,13 @@ The labels have no velocities: all notes get `tfamt.notes.table.DEFAULT_VELOCITY
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.readers.recordings import DataSet, LeftOut, Recording, Source, one_split_per_piece
-from pipelines.readers.sources import choose, find_sources, read_bytes
+from pipelines.readers.sources import choose, find_sources, read_csv
 from tfamt.audio.formats import AUDIO_SUFFIXES
 from tfamt.errors import InputError
 
@@ -35,7 +33,13 @@ class _Work:
     piece: str
 
 
-def read(root: str, test: str = "paper", validation_ids: Collection[str] = ()) -> DataSet:
+def read(
+    root: str,
+    test: str = "paper",
+    validation_ids: Collection[str] = (),
+    *,
+    follow_links: bool = False,
+) -> DataSet:
     """Read MusicNet as musicnet.tar.gz or unpacked, with or without musicnet_metadata.csv.
 
     Args:
@@ -43,6 +47,7 @@ def read(root: str, test: str = "paper", validation_ids: Collection[str] = ()) -
       test: "official": the ten recordings of test_data; "paper": three of them, `PAPER_TEST`, and the other seven are
         left out of everything.
       validation_ids: recordings of train_data to validate on, for MusicNet itself has no validation set.
+      follow_links: whether symbolic links that lead out of `root` are followed.
 
     Returns:
       Recordings with the number in MusicNet as id, and, if the metadata are there, the composer as group and the
@@ -54,10 +59,9 @@ def read(root: str, test: str = "paper", validation_ids: Collection[str] = ()) -
     """
     if test not in TEST_SETS:
         raise InputError(f"the test set must be one of {', '.join(TEST_SETS)}. Received: {test!r}")
-    sources = find_sources(root)
+    sources, left_out = find_sources(root, follow_links=follow_links)
     works = _read_metadata(sources)
     recordings: list[Recording] = []
-    left_out: list[LeftOut] = []
     for (split, number), files in _collect(sources).items():
         if split == "test" and test == "paper" and number not in PAPER_TEST:
             left_out.append(LeftOut(number, "in the official test set, but not in the paper's"))
@@ -105,17 +109,14 @@ def _read_metadata(sources: Iterable[Source]) -> dict[str, _Work]:
     if source is None:
         return {}
     try:
-        text = read_bytes(source).decode("utf-8-sig")
         return {
             row["id"]: _Work(
                 row["composer"], f"{row['composer']}: {row['composition']}: {row['movement']}"
             )
-            for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)
+            for row in read_csv(source)
         }
     except KeyError as error:
         raise InputError(f"lacks the column {error}", path=str(source)) from error
-    except (ValueError, csv.Error) as error:
-        raise InputError(f"is not the metadata of MusicNet ({error})", path=str(source)) from error
 
 
 def _check_validation(wanted: Collection[str], recordings: Iterable[Recording]) -> None:

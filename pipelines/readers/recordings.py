@@ -87,6 +87,14 @@ class LeftOut:
     reason: str
 
 
+@dataclass(frozen=True, order=True)
+class LabelRemark:
+    """What was repaired or ignored in the labels of a recording that is used."""
+
+    name: str
+    text: str
+
+
 @dataclass(frozen=True)
 class DataSet:
     """What a reader found.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -13,27 +16,32 @@ import numpy as np
 from pipelines.readers.archives import is_archive, list_members, read_member
 from pipelines.readers.recordings import LeftOut, Recording, Source
 from tfamt.errors import InputError
-from tfamt.notes.label_files import parse_labels
+from tfamt.notes.label_files import parse_labels_and_remarks
 from tfamt.notes.table import DEFAULT_VELOCITY, Notes
 
-"""Audio that is taken; where a recording has several files, an earlier suffix wins."""
 VELOCITY_TOLERANCE = 0.02
 """Seconds: a key cannot be struck again within this, and the files of MAPS agree within 0.3 ms."""
+
+NOT_FOLLOWED = "a link that leads out of the folder is followed with --follow_links only"
 
 _NO_CONTENT = ("__MACOSX", ".")
 
 
-def find_sources(root: str) -> list[Source]:
+def find_sources(root: str, *, follow_links: bool = False) -> tuple[list[Source], list[LeftOut]]:
     """Return all files below a folder, those in archives included, sorted; hidden ones excepted.
 
     Args:
-      root: a folder or an archive. Links to folders are followed.
+      root: a folder or an archive.
+      follow_links: whether symbolic links that lead out of the folder are followed; others are in any case.
+
+    Returns:
+      The files, and the links that were not followed.
 
     Raises:
       InputError: `root` is neither, cannot be read, or an archive in it is damaged or unsafe.
     """
     if os.path.isfile(root) and is_archive(root):
-        return _archive_sources(root)
+        return _archive_sources(root), []
     if not os.path.isdir(root):
         raise InputError(
             "is not a folder" if os.path.exists(root) else "there is no such folder",
@@ -41,9 +49,10 @@ def find_sources(root: str) -> list[Source]:
             fix="Give the folder or the archive of the data set.",
         )
     sources: list[Source] = []
-    for path in _walk(root, set()):
+    links: list[str] = []
+    for path in _walk(root, None if follow_links else Path(os.path.realpath(root)), set(), links):
         sources += _archive_sources(path) if is_archive(path) else [Source(path)]
-    return sorted(sources, key=str)
+    return sorted(sources, key=str), [LeftOut(path, NOT_FOLLOWED) for path in links]
 
 
 def choose(
@@ -107,21 +116,62 @@ def read_bytes(source: Source) -> bytes:
         raise InputError(f"cannot be read ({error.strerror})", path=source.path) from error
 
 
+def read_csv(source: Source) -> list[dict[str, str]]:
+    """Return the rows of a csv table by the names of its columns.
+
+    Raises:
+      InputError: it cannot be read, or is no csv in UTF-8, with the line.
+    """
+    fix = "Restore it from the download."
+    try:
+        text = read_bytes(source).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError("is not a text file in UTF-8", path=str(source), fix=fix) from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    rows: list[dict[str, str]] = []
+    begin = 1
+    try:
+        for row in reader:
+            rows.append(row)
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(
+            f"the row that begins in line {begin} is not csv ({error})", path=str(source), fix=fix
+        ) from error
+    return rows
+
+
 def read_notes(recording: Recording) -> Notes:
     """Return the labels of a recording, with the velocities of `Recording.velocities` where there are any.
 
     Raises:
       InputError: a label file is missing or broken.
     """
-    return read_notes_and_gaps(recording)[0]
+    return read_notes_and_remarks(recording)[0]
 
 
-def read_notes_and_gaps(recording: Recording) -> tuple[Notes, int]:
-    """Read the labels as `read_notes` does, and count the notes for which `Recording.velocities` has no velocity."""
-    notes = _parse(recording.labels)
+def read_notes_and_remarks(
+    recording: Recording, audio_seconds: float = math.inf
+) -> tuple[Notes, list[str]]:
+    """Read the labels as `read_notes` does, with what was repaired, ignored or missing in them.
+
+    Args:
+      recording: whose labels to read.
+      audio_seconds: length of its audio, which the labels must fit.
+
+    Raises:
+      InputError: as `read_notes`; or a label lies beyond the end of the audio.
+    """
+    notes, remarks = _parse(recording.labels, audio_seconds)
     if recording.velocities is None:
-        return notes, 0
-    return with_velocities(notes, _parse(recording.velocities))
+        return notes, remarks
+    reference, more = _parse(recording.velocities)
+    notes, missing = with_velocities(notes, reference)
+    if missing:
+        more.append(
+            f"{recording.velocities}: lacks {missing} of {len(notes)} notes, which got velocity {DEFAULT_VELOCITY}"
+        )
+    return notes, remarks + more
 
 
 def with_velocities(notes: Notes, reference: Notes) -> tuple[Notes, int]:
@@ -155,8 +205,10 @@ def _is_unpacked_from(file: Source, archived: Source) -> bool:
     return same_name and file.member is None and archived.member is not None
 
 
-def _parse(source: Source) -> Notes:
-    return parse_labels(read_bytes(source), str(source))
+def _parse(source: Source, audio_seconds: float = math.inf) -> tuple[Notes, list[str]]:
+    content = read_bytes(source)
+    notes, remarks = parse_labels_and_remarks(content, str(source), audio_seconds)
+    return notes, [f"{source}: {remark}" for remark in remarks]
 
 
 def _write(path: Path, pieces: Iterable[bytes]) -> None:
@@ -180,8 +232,15 @@ def _archive_sources(path: str) -> list[Source]:
     ]
 
 
-def _walk(folder: str, above: set[str]) -> Iterator[str]:
-    """Yield paths of all files below `folder`; `above` are its parents, by which a loop of links is detected."""
+def _walk(folder: str, root: Path | None, above: set[str], links: list[str]) -> Iterator[str]:
+    """Yield paths of all files below a folder.
+
+    Args:
+      folder: where to look.
+      root: the real path that links must not lead out of; None if they may.
+      above: real paths of the folder's parents, by which a loop of links is detected.
+      links: those that lead out of `root` are added.
+    """
     above = above | {os.path.realpath(folder)}
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -190,7 +249,10 @@ def _walk(folder: str, above: set[str]) -> Iterator[str]:
     for entry in entries:
         if entry.name.startswith(_NO_CONTENT):
             continue
-        if not entry.is_dir():
+        place = os.path.realpath(entry.path) if entry.is_symlink() or entry.is_dir() else ""
+        if root and entry.is_symlink() and not Path(place).is_relative_to(root):
+            links.append(entry.path)
+        elif not entry.is_dir():
             yield entry.path
-        elif os.path.realpath(entry.path) not in above:
-            yield from _walk(entry.path, above)
+        elif place not in above:
+            yield from _walk(entry.path, root, above, links)

@@ -12,6 +12,7 @@ from pipelines.readers.recordings import SPLITS, LeftOut, Recording, Source
 from pipelines.readers.sources import find_sources
 from pipelines.rendering.fluidsynth import check_soundfont
 from tfamt.errors import InputError
+from tfamt.notes.midi import MIDI_SUFFIXES
 
 SOUNDFONT_SUFFIXES = (".sf2", ".sf3")
 NEED_SOUNDFONTS = (
@@ -20,13 +21,15 @@ NEED_SOUNDFONTS = (
 )
 
 
-def find_midi(root: str, split: str | None) -> tuple[list[Recording], list[LeftOut]]:
-    """Return recordings without a piano yet: of one split, or of all splits of MAESTRO's table."""
-    sources = find_sources(root)
+def find_midi(
+    root: str, split: str | None, *, follow_links: bool = False
+) -> tuple[list[Recording], list[LeftOut]]:
+    """Return recordings without a piano yet: of one split, or of all splits of MAESTRO's table; and the rest."""
+    sources, links = find_sources(root, follow_links=follow_links)
     if any(source.name.name.startswith("maestro-v") for source in sources):
-        found, left_out = _find_maestro(root)
+        found, left_out = _find_maestro(root, follow_links)
         return [item for item in found if split in (None, item.split)], left_out
-    midi = [source for source in sources if source.suffix in maestro.MIDI_SUFFIXES]
+    midi = [source for source in sources if source.suffix in MIDI_SUFFIXES]
     return [
         Recording(
             id=_id(root, source),
@@ -38,11 +41,11 @@ def find_midi(root: str, split: str | None) -> tuple[list[Recording], list[LeftO
             licence="unknown",
         )
         for source in midi
-    ], []
+    ], links
 
 
-def _find_maestro(root: str) -> tuple[list[Recording], list[LeftOut]]:
-    table = maestro.read_performances(root)
+def _find_maestro(root: str, follow_links: bool) -> tuple[list[Recording], list[LeftOut]]:
+    table = maestro.read_performances(root, follow_links=follow_links)
     found: list[Recording] = []
     missing: list[LeftOut] = []
     for item in table.performances:
@@ -72,25 +75,41 @@ def choose_some(recordings: Sequence[Recording], pieces: int, seed: int) -> list
     return chosen
 
 
-def find_files(paths: Sequence[str], suffixes: tuple[str, ...], kind: str) -> list[str]:
-    """Return files of these suffixes in folders, and named files; `kind` is for messages.
+def find_files(
+    paths: Sequence[str], suffixes: tuple[str, ...], kind: str, *, follow_links: bool = False
+) -> tuple[list[str], list[LeftOut]]:
+    """Find the files of these suffixes in folders, and named files.
+
+    Args:
+      paths: files and folders.
+      suffixes: of the files in folders.
+      kind: what they are, for messages.
+      follow_links: whether symbolic links that lead out of a folder are followed.
+
+    Returns:
+      The files, and the links that were not followed.
 
     Raises:
       InputError: a file or folder does not exist.
     """
     found: list[str] = []
+    left_out: list[LeftOut] = []
     for path in paths:
         if os.path.isdir(path):
-            inside = [source.path for source in find_sources(path) if source.member is None]
-            found += [file for file in inside if file.lower().endswith(suffixes)]
+            sources, links = find_sources(path, follow_links=follow_links)
+            found += [
+                source.path
+                for source in sources
+                if source.member is None and source.path.lower().endswith(suffixes)
+            ]
+            left_out += links
         elif os.path.isfile(path):
             found.append(path)
         else:
             raise InputError(f"there is no such {kind}", path=path)
     # By name, so that the choice does not depend on where the files lie.
-    return sorted(
-        {os.path.realpath(file) for file in found}, key=lambda file: (Path(file).name, file)
-    )
+    real = {os.path.realpath(file) for file in found}
+    return sorted(real, key=lambda file: (Path(file).name, file)), left_out
 
 
 def usable_soundfonts(soundfonts: Sequence[str]) -> tuple[dict[str, float], list[LeftOut]]:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from tfamt.errors import InputError
 from tfamt.notes.midi import (
     BEATS_PER_SECOND,
+    MidiContent,
     MidiTrack,
     encode_midi,
-    parse_instruments,
+    parse_midi_content,
 )
 from tfamt.notes.table import (
     HIGHEST_PITCH,
@@ -96,7 +97,7 @@ def _pedal_changes(pedal: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def parse_performance(content: bytes, name: str | os.PathLike[str]) -> Performance:
-    """Read all instruments of a MIDI file but drums, as if one pianist played them.
+    """Read all channels of a MIDI file but percussion, as if one pianist played them.
 
     Args:
       content: the bytes of the file.
@@ -105,11 +106,19 @@ def parse_performance(content: bytes, name: str | os.PathLike[str]) -> Performan
     Raises:
       InputError: these bytes are no MIDI file, or it has no notes.
     """
-    instruments = [item for item in parse_instruments(content, name) if not item.is_drum]
-    held = Notes.from_rows(row for item in instruments for row in item.held)
+    return performance_of_midi(parse_midi_content(content, name), name)
+
+
+def performance_of_midi(midi: MidiContent, name: str | os.PathLike[str]) -> Performance:
+    """Return all channels of a MIDI file as if one pianist played them.
+
+    Raises:
+      InputError: there are no notes; `name` is that of the file.
+    """
+    held = Notes.from_rows(row for item in midi.channels for row in item.held)
     if not len(held):
         raise InputError("has no notes", path=name)
-    pedal = np.concatenate([item.pedal for item in instruments])
+    pedal = np.concatenate([item.pedal for item in midi.channels])
     return performance_of(held, pedal[np.argsort(pedal[:, 0], kind="stable")])
 
 

@@ -29,10 +29,11 @@ from pipelines.rendering.materials import (
     hash_of,
     usable_soundfonts,
 )
-from pipelines.rendering.performances import Performance, parse_performance, performance_of
+from pipelines.rendering.performances import Performance, performance_of, performance_of_midi
 from tfamt.audio.effects import Sound, record
 from tfamt.audio.formats import AUDIO_SUFFIXES
 from tfamt.errors import InputError
+from tfamt.notes.midi import MidiContent, parse_midi_content
 from tfamt.notes.table import Notes
 from tfamt.utils.atomic_files import atomic_path
 
@@ -119,6 +120,7 @@ def read(
     rooms: str | None = None,
     variations: Variations | None = None,
     pieces: int | None = None,
+    follow_links: bool = False,
 ) -> DataSet:
     """Plan a rendering of each MIDI file.
 
@@ -133,6 +135,7 @@ def read(
       rooms: folder of room responses; see `tfamt.audio.effects`.
       variations: how far from the MIDI file; default `Variations()`.
       pieces: how many of the MIDI files of each split to take, at random; default: all.
+      follow_links: whether symbolic links that lead out of the folders are followed.
 
     Returns:
       Recordings with the SoundFont's name as group. SoundFonts with silent keys are left out.
@@ -140,15 +143,24 @@ def read(
     Raises:
       InputError: no MIDI file or no usable SoundFont was found, or FluidSynth is missing.
     """
-    recordings, left_out = find_midi(midi, split)
+    recordings, left_out = find_midi(midi, split, follow_links=follow_links)
     if pieces is not None:
         recordings = choose_some(recordings, pieces, seed)
     # What there is to play comes first: a SoundFont takes a second or two to check.
     DataSet("rendered", recordings, left_out).require_some(
         midi, fix="Name a folder of MIDI files (.mid, .midi), or of MAESTRO."
     )
-    train = find_files(soundfonts, SOUNDFONT_SUFFIXES, "SoundFont")
-    held_out = find_files(validation_soundfonts, SOUNDFONT_SUFFIXES, "SoundFont")
+
+    def files(
+        paths: Sequence[str],
+        suffixes: tuple[str, ...] = SOUNDFONT_SUFFIXES,
+        kind: str = "SoundFont",
+    ) -> list[str]:
+        found, links = find_files(paths, suffixes, kind, follow_links=follow_links)
+        left_out.extend(links)
+        return found
+
+    train, held_out = files(soundfonts), files(validation_soundfonts)
     lags, useless = usable_soundfonts(sorted({*train, *held_out}))
     draw = _Draw(
         seed=seed,
@@ -156,7 +168,7 @@ def read(
         lags=lags,
         train=[font for font in train if font in lags and font not in held_out],
         held_out=[font for font in held_out or train if font in lags],
-        rooms=find_files([rooms], AUDIO_SUFFIXES, "folder of room responses") if rooms else (),
+        rooms=files([rooms], AUDIO_SUFFIXES, "folder of room responses") if rooms else (),
     )
     for fonts, purpose in ((draw.train, "train on"), (draw.held_out, "validate on")):
         if not fonts:
@@ -171,7 +183,7 @@ def rendered_audio(recording: Recording) -> tuple[int, Iterator[NDArray[np.float
     Raises:
       InputError: the MIDI file is broken, FluidSynth fails, or the disk is full.
     """
-    rendering, performance = Rendering.of(recording), _performance(recording)
+    rendering, performance = Rendering.of(recording), _performance(recording, _midi(recording))
     dry = synthesise(performance, recording.audio.path)
     samples = round((performance.notes.end + TAIL_SECONDS) * SAMPLE_RATE)
     skip = round(rendering.lag * SAMPLE_RATE)
@@ -199,7 +211,14 @@ def rendered_notes(recording: Recording) -> Notes:
     Raises:
       InputError: the MIDI file is broken.
     """
-    return _performance(recording).notes
+    return rendered_notes_and_remarks(recording)[0]
+
+
+def rendered_notes_and_remarks(recording: Recording) -> tuple[Notes, list[str]]:
+    """Return the labels as `rendered_notes` does, with what was repaired or ignored in the MIDI file."""
+    midi = _midi(recording)
+    remarks = [f"{recording.labels}: {remark}" for remark in midi.remarks]
+    return _performance(recording, midi).notes, remarks
 
 
 def alter(original: Performance, rendering: Rendering) -> Performance:
@@ -216,9 +235,12 @@ def alter(original: Performance, rendering: Rendering) -> Performance:
     return performance_of(notes, pedal, rendering.cents)
 
 
-def _performance(recording: Recording) -> Performance:
-    content = read_bytes(recording.labels)
-    return alter(parse_performance(content, str(recording.labels)), Rendering.of(recording))
+def _midi(recording: Recording) -> MidiContent:
+    return parse_midi_content(read_bytes(recording.labels), str(recording.labels))
+
+
+def _performance(recording: Recording, midi: MidiContent) -> Performance:
+    return alter(performance_of_midi(midi, str(recording.labels)), Rendering.of(recording))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from tfamt.evaluation.average_precision import PrecisionCounts
 from tfamt.evaluation.error_analysis import Counts, count_errors
 from tfamt.evaluation.label_shift import shifted_scores
 from tfamt.evaluation.metrics import Scores, f1, score
-from tfamt.evaluation.results import Evaluation, Piece, ScoredNotes
+from tfamt.evaluation.results import Evaluation, Piece, ScoredNotes, name_empty
 from tfamt.frames import FrameGrid
 from tfamt.network.trained_models import load_model
 from tfamt.notes.piano_roll import notes_to_rolls
@@ -127,7 +127,8 @@ def score_prediction(
         errors |= {
             prefix + kind: count for kind, count in count_errors(reference, estimate).items()
         }
-    details: dict[str, float | int] = {"seconds": round(predicted.seconds, 3)}
+    details: dict[str, str | float | int] = {"seconds": round(predicted.seconds, 3)}
+    details |= name_empty(reference, estimates[""])
     if label_shift:
         shifted, found = shifted_scores(reference, estimates[""], label_shift)
         scores |= shifted

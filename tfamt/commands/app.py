@@ -73,6 +73,11 @@ def report(problem: Exception | str) -> None:
     print(f"error: {' '.join(str(problem).split())}", file=sys.stderr)
 
 
+def warn(text: str) -> None:
+    """Print in one line on stderr what the user should see, though the command goes on."""
+    print(f"warning: {' '.join(text.split())}", file=sys.stderr)
+
+
 def _parse(argv: list[str], help_text: str) -> list[str]:
     try:
         if not _asks_for_help(argv):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from tfamt import evaluation, plots
-from tfamt.commands.app import run
+from tfamt.commands.app import run, warn
 from tfamt.errors import InputError
 from tfamt.utils.output_paths import check_output_path, new_file
 
@@ -58,6 +58,9 @@ def main(argv: list[str]) -> int:
         )
     )
     _say_who_is_missing(systems, pieces)
+    for system in systems:
+        for warning in dict.fromkeys(text for item in system.runs for text in item.warnings):
+            warn(f"{system.name}: {warning}")
     if _JSON.value:
         _write_json(base.name, tables)
     if _PNG.value:

@@ -11,8 +11,8 @@ from tfamt.errors import InputError, printable
 from tfamt.evaluation.error_analysis import count_errors
 from tfamt.evaluation.label_shift import shifted_scores
 from tfamt.evaluation.metrics import score
-from tfamt.evaluation.results import Evaluation, Piece, ScoredNotes
-from tfamt.notes.label_files import LABEL_SUFFIXES, labels_have_velocity, read_labels
+from tfamt.evaluation.results import Evaluation, Piece, ScoredNotes, name_empty
+from tfamt.notes.label_files import LABEL_SUFFIXES, labels_have_velocity, read_labels_and_remarks
 from tfamt.notes.table import Notes
 from tfamt.utils.unicode_names import composed
 
@@ -23,6 +23,23 @@ class Pairs:
 
     files: dict[str, tuple[Path, Path]]
     problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ScoredPair:
+    """A pair of files that was scored.
+
+    Attributes:
+      piece: the figures.
+      reference: the labels.
+      estimate: the transcription.
+      warnings: what was repaired or ignored in the files, a line each.
+    """
+
+    piece: Piece
+    reference: Notes
+    estimate: Notes
+    warnings: list[str]
 
 
 def pair_up(reference: Path, estimate: Path) -> Pairs:
@@ -51,10 +68,8 @@ def pair_up(reference: Path, estimate: Path) -> Pairs:
     return Pairs({stem: (references[stem], estimates[stem]) for stem in shared}, problems)
 
 
-def score_pair(
-    reference: Path, estimate: Path, label_shift: float | str = 0.0
-) -> tuple[Piece, Notes, Notes]:
-    """Score one pair of files; return the piece, the reference and the estimate.
+def score_pair(reference: Path, estimate: Path, label_shift: float | str = 0.0) -> ScoredPair:
+    """Score one pair of files.
 
     Args:
       reference: label file.
@@ -65,14 +80,23 @@ def score_pair(
       InputError: one of them cannot be read.
     """
     velocity = labels_have_velocity(reference)
-    played, found = read_labels(reference), read_labels(estimate)
+    warnings: list[str] = []
+    played, found = (_read(path, warnings) for path in (reference, estimate))
     scores = score(played, found, velocity=velocity)
     details: dict[str, str | float | int] = {"reference": str(reference), "estimate": str(estimate)}
+    details |= name_empty(played, found)
     if label_shift:
         shifted, measured = shifted_scores(played, found, label_shift)
         scores |= shifted
         details |= measured
-    return Piece(scores, count_errors(played, found), details=dict(details)), played, found
+    piece = Piece(scores, count_errors(played, found), details=dict(details))
+    return ScoredPair(piece, played, found, warnings)
+
+
+def _read(path: Path, warnings: list[str]) -> Notes:
+    notes, remarks = read_labels_and_remarks(path)
+    warnings += [f"{path}: {remark}" for remark in remarks]
+    return notes
 
 
 def evaluate_files(
@@ -89,7 +113,8 @@ def evaluate_files(
       label_shift: as in `tfamt.evaluation.label_shift.shifted_scores`.
 
     Returns:
-      The evaluation, whose `problems` name what could not be scored, and reference and estimate by piece.
+      The evaluation, whose `problems` name what could not be scored and whose `warnings` what was repaired or
+      ignored, and reference and estimate by piece.
 
     Raises:
       InputError: nothing could be scored.
@@ -97,12 +122,16 @@ def evaluate_files(
     pairs = pair_up(Path(reference), Path(estimate))
     pieces: dict[str, Piece] = {}
     notes: dict[str, tuple[Notes, Notes]] = {}
+    warnings: list[str] = []
     for name, files in pairs.files.items():
         try:
-            pieces[name], *both = score_pair(*files, label_shift)
-            notes[name] = (both[0], both[1])
+            scored = score_pair(*files, label_shift)
         except InputError as error:
             pairs.problems.append(str(error))
+            continue
+        pieces[name] = scored.piece
+        notes[name] = (scored.reference, scored.estimate)
+        warnings += scored.warnings
     if not pieces:
         reasons = f" ({'; '.join(pairs.problems)})" if pairs.problems else ""
         raise InputError(
@@ -110,7 +139,10 @@ def evaluate_files(
             fix=f"Received: --reference {reference} --estimate {estimate}",
         )
     source = {"reference": str(reference), "estimate": str(estimate)}
-    return ScoredNotes(Evaluation(pieces, source, problems=tuple(pairs.problems)), notes)
+    problems = tuple(pairs.problems)
+    return ScoredNotes(
+        Evaluation(pieces, source, problems=problems, warnings=tuple(warnings)), notes
+    )
 
 
 def labels_by_stem(folder: Path, suffixes: Sequence[str] = LABEL_SUFFIXES) -> dict[str, Path]:

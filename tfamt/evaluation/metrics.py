@@ -110,19 +110,30 @@ def summarise(per_piece: Mapping[str, Mapping[str, float]]) -> Summary:
 
 def frame_counts(reference: Notes, estimate: Notes, grid: FrameGrid = FRAME_GRID) -> FrameCounts:
     """Count frames as the module describes; notes of one pitch that overlap count once."""
-    ends = [_frame_spans(notes, grid)[:, 1] for notes in (reference, estimate)]
-    num_frames = int(max((end.max() for end in ends if len(end)), default=0))
-    played, found = (frame_roll(notes, grid, num_frames) for notes in (reference, estimate))
-    hits = int(np.count_nonzero(played & found))
-    return FrameCounts(
-        hits, int(np.count_nonzero(played)) - hits, int(np.count_nonzero(found)) - hits
+    both = (reference, estimate)
+    spans = [_frame_spans(notes, grid) for notes in both]
+    # One row for all frames between two changes: memory grows with the notes, and not with their times.
+    bounds = np.unique(np.concatenate(spans))
+    lengths = np.diff(bounds, append=bounds[-1:])
+    played, found = (
+        _fill(np.searchsorted(bounds, span), notes.pitch, len(bounds))
+        for span, notes in zip(spans, both, strict=True)
     )
+    hits, in_reference, in_estimate = (
+        int(roll.sum(axis=1) @ lengths) for roll in (played & found, played, found)
+    )
+    return FrameCounts(hits, in_reference - hits, in_estimate - hits)
 
 
 def frame_roll(notes: Notes, grid: FrameGrid, num_frames: int) -> NDArray[np.bool_]:
     """Return which of all 128 pitches sounds in which frame, as the module describes: bool [num_frames, 128]."""
-    roll = np.zeros((num_frames, 128), np.bool_)
-    for (first, end), key in zip(_frame_spans(notes, grid), notes.pitch, strict=True):
+    return _fill(_frame_spans(notes, grid), notes.pitch, num_frames)
+
+
+def _fill(spans: NDArray[np.int64], pitch: NDArray[np.int64], num_rows: int) -> NDArray[np.bool_]:
+    """Return a roll bool [num_rows, 128] with the rows of each span, int64 [n, 2], filled at its pitch."""
+    roll = np.zeros((num_rows, 128), np.bool_)
+    for (first, end), key in zip(spans, pitch, strict=True):
         roll[first:end, key] = True
     return roll
 

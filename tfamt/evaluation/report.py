@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from tfamt.evaluation.error_analysis import KINDS
 from tfamt.evaluation.metrics import FRAME_GRID, Summary
-from tfamt.evaluation.results import Evaluation
+from tfamt.evaluation.results import EMPTY, Evaluation, Piece
 
 VARIANTS = {"": "", "second_pass_": "second-pass piano roll", "shifted_": "labels shifted"}
 """Prefixes of figures, with what they stand for."""
@@ -58,24 +58,26 @@ def format_markdown(evaluation: Evaluation) -> str:
         lines += ["", "## Errors", "", *markdown_table(["notes", *totals], rows)]
     shown = [name for name in names if name.endswith(("f1", _AVERAGE))]
     rows = [
-        [piece, *(_cell(item.scores.get(name)).strip() for name in shown)]
+        [piece + _empty_note(item), *(_cell(item.scores.get(name)).strip() for name in shown)]
         for piece, item in evaluation.pieces.items()
     ]
     lines += ["", "## Pieces", "", *markdown_table(["piece", *shown], rows)]
+    if evaluation.warnings:
+        lines += ["", "## Warnings", "", *(f"- {warning}" for warning in evaluation.warnings)]
     return "\n".join(lines) + "\n"
 
 
 def format_csv(evaluation: Evaluation) -> str:
-    """Return a row per piece: name, group, every figure, every count."""
+    """Return a row per piece: name, group, every figure, every count, and which side has no notes."""
     scores = list(evaluation.summary.mean)
     errors = list(evaluation.errors)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["piece", "group", *scores, *(f"errors_{kind}" for kind in errors)])
+    writer.writerow(["piece", "group", *scores, *(f"errors_{kind}" for kind in errors), EMPTY])
     for name, piece in evaluation.pieces.items():
         figures = [piece.scores.get(score, "") for score in scores]
         counts = [piece.errors.get(kind, "") for kind in errors]
-        writer.writerow([name, piece.group, *figures, *counts])
+        writer.writerow([name, piece.group, *figures, *counts, piece.details.get(EMPTY, "")])
     return text.getvalue()
 
 
@@ -110,7 +112,14 @@ def _format_variant(evaluation: Evaluation, prefix: str) -> str:
             cells.append(_cell(figures.get(average)))
         lines.append("   ".join([f"{name:<{width}}", *cells]))
     lines.insert(-len(totals), "-" * max(map(len, lines)))
+    if not prefix:
+        for number, piece in enumerate(evaluation.pieces.values(), start=2):
+            lines[number] = lines[number].rstrip() + _empty_note(piece)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _empty_note(piece: Piece) -> str:
+    return f" ({piece.details[EMPTY]} without notes)" if EMPTY in piece.details else ""
 
 
 def _format_errors(evaluation: Evaluation) -> str:

@@ -15,6 +15,8 @@ from tfamt.evaluation.metrics import FRAME_GRID, Scores, Summary, summarise
 from tfamt.notes.table import Notes
 
 FORMAT = "tfamt evaluation 1"
+EMPTY = "empty"
+"""Name of the detail of a piece that names what of it has no notes."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,14 @@ class Evaluation:
       source: what was evaluated, on what, as JSON values.
       pooled: figures over all pieces as one long piece.
       problems: what could not be scored, a line each.
+      warnings: what was repaired or ignored in the files that were scored, a line each.
     """
 
     pieces: Mapping[str, Piece]
     source: Mapping[str, Any] = field(default_factory=dict)
     pooled: Scores = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def summary(self) -> Summary:
@@ -90,8 +94,16 @@ class Evaluation:
             "pooled": self.pooled,
             "groups": {name: _summary_content(group) for name, group in self.groups.items()},
             "problems": self.problems,
+            "warnings": self.warnings,
         }
         return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def name_empty(reference: Notes, estimate: Notes) -> dict[str, str]:
+    """Return details of a piece: which of the two has no notes, since its figures are 0 or 1 then; {} if both have."""
+    sides = {"reference": reference, "estimate": estimate}
+    empty = [name for name, notes in sides.items() if not len(notes)]
+    return {EMPTY: " and ".join(empty)} if empty else {}
 
 
 def read_evaluation(path: str | os.PathLike[str]) -> Evaluation:
@@ -105,7 +117,10 @@ def read_evaluation(path: str | os.PathLike[str]) -> Evaluation:
         if content["format"] != FORMAT or not content["pieces"]:
             raise ValueError
         pieces = {name: _piece(item) for name, item in content["pieces"].items()}
-        return Evaluation(pieces, content["source"], content["pooled"], tuple(content["problems"]))
+        problems = tuple(content["problems"])
+        # Evaluations of tfamt 0.1.0 have none.
+        warnings = tuple(content.get("warnings", ()))
+        return Evaluation(pieces, content["source"], content["pooled"], problems, warnings)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path=path) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -2,7 +2,7 @@
 
 Formats, distinguished by suffix and header:
 
-- `.mid`, `.midi`: standard MIDI (`tfamt.notes.midi`).
+- `.mid`, `.midi`, `.rmi`, `.kar`: standard MIDI (`tfamt.notes.midi`).
 - `.txt`: MAPS: columns OnsetTime, OffsetTime, MidiPitch separated by tabs, times in seconds, offsets already extended
   by the sustain pedal, no velocity (Emiya, Bertin, David and Badeau, "MAPS", 2010).
 - `.csv` with onset, offset, pitch[, velocity]: what `tfamt.outputs.write_csv` writes, times in seconds.
@@ -15,17 +15,22 @@ Notes come as labelled: notes of one pitch that overlap stay so, except in MIDI,
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from tfamt.errors import InputError
-from tfamt.notes.midi import parse_midi, read_bytes
+from tfamt.notes.midi import LATEST_SECONDS, MIDI_SUFFIXES, parse_midi_content, read_bytes
 from tfamt.notes.table import DEFAULT_VELOCITY, Notes, Row
 
-LABEL_SUFFIXES = (".mid", ".midi", ".txt", ".csv")
+LABEL_SUFFIXES = (*MIDI_SUFFIXES, ".txt", ".csv")
 """What `read_labels` reads; where a recording has several label files, an earlier one is the better source."""
 MUSICNET_RATE = 44_100
+ONSET_BEYOND_AUDIO = 2.0
+"""Seconds by which an onset may lie after the end of the audio: MIDI files of MAESTRO are a little longer."""
+OFFSET_BEYOND_AUDIO = 60.0
+"""Seconds by which an offset may lie after the end of the audio: pedals of MAESTRO are held for up to 9 s more."""
 
 _MAPS_HEADER = ("onsettime", "offsettime", "midipitch")
 _OWN_COLUMNS = {"onset", "offset", "pitch"}
@@ -40,24 +45,46 @@ def read_labels(path: str | os.PathLike[str]) -> Notes:
     Raises:
       InputError: the file is missing or broken, with its name and line.
     """
+    return read_labels_and_remarks(path)[0]
+
+
+def read_labels_and_remarks(path: str | os.PathLike[str]) -> tuple[Notes, tuple[str, ...]]:
+    """Read a label file as `read_labels` does; return what was repaired or ignored as well, a clause each."""
     if _suffix(path) not in LABEL_SUFFIXES:
         raise _unknown_format(path)
-    return parse_labels(read_bytes(path), path)
+    return parse_labels_and_remarks(read_bytes(path), path)
 
 
 def parse_labels(content: bytes, name: str | os.PathLike[str]) -> Notes:
+    """Read labels from bytes; see `parse_labels_and_remarks`."""
+    return parse_labels_and_remarks(content, name)[0]
+
+
+def parse_labels_and_remarks(
+    content: bytes, name: str | os.PathLike[str], audio_seconds: float = math.inf
+) -> tuple[Notes, tuple[str, ...]]:
     """Read labels from bytes, for files inside archives.
 
     Args:
       content: the bytes of the file.
       name: its name, whose suffix gives the format, for messages too.
+      audio_seconds: length of the recording, which the labels must fit.
+
+    Returns:
+      The notes, and what was repaired or ignored, a clause each.
 
     Raises:
-      InputError: as `read_labels`.
+      InputError: as `read_labels`; or a label lies too far beyond the end of the audio (`ONSET_BEYOND_AUDIO`,
+        `OFFSET_BEYOND_AUDIO`).
     """
     suffix = _suffix(name)
-    if suffix in (".mid", ".midi"):
-        return parse_midi(content, name)
+    if suffix in MIDI_SUFFIXES:
+        midi = parse_midi_content(content, name)
+        notes = midi.notes
+        latest = float(notes.onset.max(initial=0.0))
+        if reason := _beyond(latest, notes.end, audio_seconds):
+            raise InputError(reason, path=name)
+        return notes, midi.remarks
     if suffix not in LABEL_SUFFIXES:
         raise _unknown_format(name)
     lines = _text(content, name).splitlines()
@@ -65,7 +92,8 @@ def parse_labels(content: bytes, name: str | os.PathLike[str]) -> Notes:
         raise InputError(
             "the file is empty", path=name, fix="A label file has at least a header line."
         )
-    return Notes.from_rows(_maps_rows(lines, name) if suffix == ".txt" else _csv_rows(lines, name))
+    read_rows = _maps_rows if suffix == ".txt" else _csv_rows
+    return Notes.from_rows(read_rows(lines, name, audio_seconds)), ()
 
 
 def labels_have_velocity(path: str | os.PathLike[str]) -> bool:
@@ -75,13 +103,15 @@ def labels_have_velocity(path: str | os.PathLike[str]) -> bool:
       InputError: the file cannot be read.
     """
     if _suffix(path) != ".csv":
-        return _suffix(path) in (".mid", ".midi")
+        return _suffix(path) in MIDI_SUFFIXES
     lines = _text(read_bytes(path), path).splitlines()
     _, header = next(_csv_fields(lines, path), (0, []))
     return "velocity" in _normalised(header)
 
 
-def _maps_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
+def _maps_rows(
+    lines: list[str], name: str | os.PathLike[str], audio_seconds: float
+) -> Iterator[Row]:
     numbered = ((n, line.split()) for n, line in enumerate(lines, 1) if line.strip())
     number, header = next(numbered)
     if tuple(_normalised(header)) != _MAPS_HEADER:
@@ -90,21 +120,23 @@ def _maps_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
             path=name,
             fix="It reads: OnsetTime, OffsetTime, MidiPitch, separated by tabs.",
         )
-    return _rows(numbered, ("onsettime", "offsettime", "midipitch", None), _MAPS_HEADER, 1.0, name)
+    columns = ("onsettime", "offsettime", "midipitch", None)
+    return _rows(numbered, columns, _MAPS_HEADER, 1.0, audio_seconds, name)
 
 
-def _csv_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
+def _csv_rows(
+    lines: list[str], name: str | os.PathLike[str], audio_seconds: float
+) -> Iterator[Row]:
     numbered = _csv_fields(lines, name)
-    # A lone quotation mark is a line, and nothing in it.
+    # A line of commas or of empty quotation marks is a line, and nothing in it.
     number, fields = next(numbered, (1, []))
     header = tuple(_normalised(fields))
     if set(header) >= _OWN_COLUMNS:
-        velocity = "velocity" if "velocity" in header else None
-        return _rows(numbered, ("onset", "offset", "pitch", velocity), header, 1.0, name)
+        columns = ("onset", "offset", "pitch", "velocity" if "velocity" in header else None)
+        return _rows(numbered, columns, header, 1.0, audio_seconds, name)
     if set(header) >= _MUSICNET_COLUMNS:
-        return _rows(
-            numbered, ("start_time", "end_time", "note", None), header, MUSICNET_RATE, name
-        )
+        columns = ("start_time", "end_time", "note", None)
+        return _rows(numbered, columns, header, MUSICNET_RATE, audio_seconds, name)
     raise InputError(
         f"line {number} is not a known header. Received: {','.join(fields)[:80]!r}",
         path=name,
@@ -114,13 +146,14 @@ def _csv_rows(lines: list[str], name: str | os.PathLike[str]) -> Iterator[Row]:
 
 def _csv_fields(lines: list[str], name: str | os.PathLike[str]) -> NumberedFields:
     """Yield number and fields of every line that is not blank."""
-    reader = csv.reader(lines)
-    try:
-        for fields in reader:
-            if any(field.strip() for field in fields):
-                yield reader.line_num, fields
-    except csv.Error as error:
-        raise InputError(f"line {reader.line_num} is not csv ({error})", path=name) from error
+    for number, line in enumerate(lines, 1):
+        try:
+            # Each by itself: a quotation mark that is never closed would take the lines after it for one field.
+            fields = next(csv.reader([line], strict=True), [])
+        except csv.Error as error:
+            raise InputError(f"line {number} is not csv ({error})", path=name) from error
+        if any(field.strip() for field in fields):
+            yield number, fields
 
 
 def _rows(
@@ -128,6 +161,7 @@ def _rows(
     columns: tuple[str, str, str, str | None],
     header: tuple[str, ...],
     units_per_second: float,
+    audio_seconds: float,
     name: str | os.PathLike[str],
 ) -> Iterator[Row]:
     onset, offset, pitch = (header.index(column) for column in columns[:3] if column)
@@ -148,7 +182,25 @@ def _rows(
         except (ValueError, IndexError, OverflowError) as error:
             reason = "a field is not a number" if len(fields) >= len(header) else "too few fields"
             raise _bad_line(name, number, reason, fields) from error
+        if reason := _beyond(row[0], row[1], audio_seconds):
+            raise _bad_line(name, number, reason, fields)
         yield row
+
+
+def _beyond(onset: float, offset: float, audio_seconds: float) -> str:
+    """Return in what way a note lies too late for its audio, "" if it does not."""
+    for time, verb, most in (
+        (onset, "begins", ONSET_BEYOND_AUDIO),
+        (offset, "ends", OFFSET_BEYOND_AUDIO),
+    ):
+        if time > LATEST_SECONDS:
+            return f"a note {verb} after {time:.4g} s"
+        if time - audio_seconds > most:
+            beyond = time - audio_seconds
+            return (
+                f"a note {verb} {beyond:.1f} s after the end of its audio ({audio_seconds:.1f} s)"
+            )
+    return ""
 
 
 def _bad_line(

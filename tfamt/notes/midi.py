@@ -11,15 +11,19 @@ from typing import Any
 
 import mido
 import numpy as np
-import pretty_midi
 from numpy.typing import NDArray
 
 from tfamt.errors import InputError
-from tfamt.notes.table import Notes, Row, extend_by_sustain
+from tfamt.notes.midi_channels import MidiChannel, follow_channels
+from tfamt.notes.midi_events import SUSTAIN_CONTROLLER, count, parse_events
+from tfamt.notes.table import Notes, extend_by_sustain
 from tfamt.notes.time_steps import separate_notes
 from tfamt.utils.output_paths import new_file
 
-SUSTAIN_CONTROLLER = 64
+MIDI_SUFFIXES = (".mid", ".midi", ".rmi", ".kar")
+"""Standard MIDI files by their usual names: .rmi is MIDI in RIFF, .kar has the text of a song in it."""
+LATEST_SECONDS = 1e5
+"""Latest end of a note, 27 hours, which is what `write_midi` can hold: later times come from damage."""
 BEATS_PER_SECOND = 2
 """120 quarter notes a minute, MIDI's default tempo, so a reader that ignores tempo events is right too."""
 RESOLUTIONS = (500, 300, 200, 100, 50)
@@ -34,20 +38,28 @@ MAX_TICKS = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class MidiInstrument:
-    """One instrument of a MIDI file.
+class MidiContent:
+    """Notes and pedals of a MIDI file.
 
     Attributes:
-      held: notes as the keys were held.
-      pedal: float64 [m, 2], (seconds, CC64 value) in order of time.
-      program: General MIDI program, 0..127.
-      is_drum: whether it is percussion (channel 10).
+      channels: those with notes.
+      remarks: what was repaired or ignored, a clause each.
     """
 
-    held: Notes
-    pedal: NDArray[np.float64]
-    program: int
-    is_drum: bool
+    channels: tuple[MidiChannel, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def notes(self) -> Notes:
+        """Return the notes of all channels, each extended by its sustain pedal.
+
+        Where one channel strikes a pitch again before its release, the first note ends there (`extend_by_sustain`).
+        """
+        sounding = [extend_by_sustain(item.held, item.pedal) for item in self.channels]
+        columns = ("onset", "offset", "pitch", "velocity")
+        if not sounding:
+            return Notes.empty()
+        return Notes(*(np.concatenate([getattr(n, c) for n in sounding]) for c in columns))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,39 +79,38 @@ class MidiTrack:
     bend: int | None = None
 
 
-def parse_instruments(content: bytes, name: str | os.PathLike[str]) -> list[MidiInstrument]:
-    """Read the instruments of a MIDI file.
+def parse_midi_content(content: bytes, name: str | os.PathLike[str]) -> MidiContent:
+    """Read the channels of a MIDI file as they sound, without percussion.
 
-    A note-on of velocity 0 is a note-off, as MIDI defines it; a note that never ends, or ends in the tick in which it
-    begins and never again, has no length and is left out.
+    Types 0, 1 and 2 (whose tracks follow each other), tempo changes on any track, any division, SMPTE too. Keys and
+    pedals belong to their channel, on whichever track. A note-on of velocity 0 is a note-off, as MIDI defines it.
+    All sound off, all notes off and a reset of controllers act. A note that never ends lasts until the file's end; one
+    that ends in the tick in which it begins has no length and is left out.
 
     Args:
       content: the bytes of the file.
       name: its name, for messages.
 
     Raises:
-      InputError: these bytes are no MIDI file.
+      InputError: these bytes are no MIDI file, or a note lies beyond `LATEST_SECONDS`.
     """
-    try:
-        midi = pretty_midi.PrettyMIDI(io.BytesIO(content))
-    # The parser has no error type of its own: broken bytes end in OSError, EOFError, ValueError, IndexError, KeyError,
-    # ZeroDivisionError and more, all of which mean the same here.
-    except Exception as error:
-        detail = " ".join(str(error).split()) or "it ends too early"
-        raise InputError(f"is not a readable MIDI file ({detail})", path=name) from error
-    return [_instrument(item) for item in midi.instruments]
-
-
-def _instrument(item: pretty_midi.Instrument) -> MidiInstrument:
-    held = Notes.from_rows((n.start, n.end, n.pitch, n.velocity) for n in item.notes)
-    pedal = [(c.time, c.value) for c in item.control_changes if c.number == SUSTAIN_CONTROLLER]
-    pedal.sort(key=lambda event: event[0])
-    positions = np.asarray(pedal, np.float64).reshape(-1, 2)
-    return MidiInstrument(held, positions, item.program, item.is_drum)
+    file = parse_events(content, name)
+    remarks = file.remarks
+    channels = follow_channels(file, remarks)
+    percussion = sum(len(item.held) for item in channels if item.is_percussion)
+    if percussion:
+        remarks.append(f"{count(percussion, 'note')} of percussion (channel 10) left out")
+    pitched = tuple(item for item in channels if not item.is_percussion)
+    end = max((item.held.end for item in pitched), default=0.0)
+    if end > LATEST_SECONDS:
+        raise InputError(
+            f"holds a note that ends after {end:.4g} s", path=name, fix="Its times are damaged."
+        )
+    return MidiContent(pitched, tuple(remarks))
 
 
 def read_midi(path: str | os.PathLike[str]) -> Notes:
-    """Read the notes of a MIDI file; see `parse_midi`.
+    """Read the notes of a MIDI file; see `parse_midi_content`.
 
     Raises:
       InputError: the file is missing, cannot be read, or is no MIDI file.
@@ -108,27 +119,16 @@ def read_midi(path: str | os.PathLike[str]) -> Notes:
 
 
 def parse_midi(content: bytes, name: str | os.PathLike[str]) -> Notes:
-    """Read the notes of all instruments but drums, each extended by its sustain pedal.
-
-    Where one instrument strikes a pitch again before its release, the first note ends there (`extend_by_sustain`).
+    """Read the notes of all channels but percussion, each extended by its sustain pedal; see `parse_midi_content`.
 
     Args:
       content: the bytes of the file.
       name: its name, for messages.
 
     Raises:
-      InputError: these bytes are no MIDI file.
+      InputError: as `parse_midi_content`.
     """
-    if not content:
-        raise InputError("the file is empty", path=name)
-    # The header's last two bytes are ticks per beat, or with the top bit set, film frames per second.
-    if content[:4] == b"MThd" and content[12:13] >= b"\x80":
-        raise InputError("counts time in SMPTE frames, which is not supported", path=name)
-    rows: list[Row] = []
-    for item in parse_instruments(content, name):
-        if not item.is_drum:
-            rows.extend(extend_by_sustain(item.held, item.pedal))
-    return Notes.from_rows(rows)
+    return parse_midi_content(content, name).notes
 
 
 def write_midi(

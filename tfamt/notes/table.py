@@ -227,17 +227,13 @@ def releases_by_sustain(
 
 def _pedal_intervals(events: NDArray[np.float64], end: float) -> NDArray[np.float64]:
     """Return the intervals [k, 2] in seconds during which the pedal is down."""
-    down: float | None = None
-    intervals: list[tuple[float, float]] = []
-    for time, value in events:
-        if value >= SUSTAIN_THRESHOLD and down is None:
-            down = float(time)
-        elif value < SUSTAIN_THRESHOLD and down is not None:
-            intervals.append((down, float(time)))
-            down = None
-    if down is not None:
-        intervals.append((down, max(end, down)))
-    return np.asarray(intervals, np.float64).reshape(-1, 2)
+    down = events[:, 1] >= SUSTAIN_THRESHOLD
+    changed = np.diff(down, prepend=False)
+    times = events[changed, 0]
+    if len(times) % 2:
+        times = np.append(times, max(end, times[-1]))
+    intervals: NDArray[np.float64] = times.reshape(-1, 2)
+    return intervals
 
 
 def _next_onset_of_same_pitch(notes: Notes) -> NDArray[np.float64]:

@@ -121,12 +121,20 @@ def test_a_shortened_table_disagrees(tmp_path: Path) -> None:
     [
         (b"", "lists no recording"),
         (b"a,b\n1,2\n", "lacks the column 'canonical_composer'"),
-        (b"\xff\xfe", "is not a table of MAESTRO"),
+        (b"\xff\xfe", "is not a text file in UTF-8"),
+        (
+            maestro_table("v3.0.0", "csv").replace(b'"24 Preludes', b'"24 "Preludes'),
+            r"the row that begins in line \d is not csv",
+        ),
+        (
+            maestro_table("v3.0.0", "csv") + b'X,"Y,train,2018,2018/x.midi,2018/x.wav,1\n',
+            r"the row that begins in line 6 is not csv \(unexpected end of data\)",
+        ),
         (maestro_table("v3.0.0", "csv").replace(b",train,", b",dev,"), "unknown split.*'dev'"),
         (maestro_table("v3.0.0", "csv").replace(b"2018/", b"../../"), "leads out of its folder"),
         (maestro_table("v3.0.0", "csv").replace(b"2018/", b"/etc/"), "leads out of its folder"),
     ],
-    ids=["empty", "columns", "encoding", "split", "parent", "absolute"],
+    ids=["empty", "columns", "encoding", "quote", "unclosed", "split", "parent", "absolute"],
 )
 def test_broken_csv_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     write_files(tmp_path, {"maestro-v3.0.0.csv": content})

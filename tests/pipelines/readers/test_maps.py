@@ -9,7 +9,7 @@ import soundfile
 
 from pipelines.readers import maps
 from pipelines.readers.recordings import LeftOut, Source
-from pipelines.readers.sources import local_path, read_notes, read_notes_and_gaps
+from pipelines.readers.sources import local_path, read_notes, read_notes_and_remarks
 from tests.support.make_fixtures import (
     MAPS_NOTES,
     Files,
@@ -73,7 +73,7 @@ def test_zips_as_distributed(zips: Path) -> None:
 def test_audio_and_notes_of_a_zip(zips: Path) -> None:
     recording = maps.read(str(zips)).recordings[0]
     assert list(read_notes(recording)) == MAPS_NOTES
-    assert read_notes_and_gaps(recording)[1] == 0
+    assert read_notes_and_remarks(recording) == (read_notes(recording), [])
     with local_path(recording.audio) as path:
         info = soundfile.info(path)
         assert (info.samplerate, info.channels, info.frames) == (44_100, 2, 11_025)
@@ -216,8 +216,8 @@ def test_genuine_labels_of_all_recordings_at_hand(shared_dir: Path) -> None:
     assert len(held_out.left_out) == 8
     recording = data_set.recordings[0]
     assert recording.id == "MAPS_MUS-alb_esp2_AkPnCGdD"
-    notes, gaps = read_notes_and_gaps(recording)
-    assert (len(notes), gaps) == (679, 0)
+    notes, remarks = read_notes_and_remarks(recording)
+    assert (len(notes), remarks) == (679, [])
     # Times as in the text, velocity as in the MIDI file.
     assert next(iter(notes)) == (0.500004, 2.45304, 38, 53)
 

@@ -148,8 +148,11 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"id,composer,composition\n1,a,b\n", "lacks the column 'movement'"),
-        (b"\xff", "is not the metadata of MusicNet"),
-        (b'id,composer,composition,movement\n1,"a', "is not the metadata of MusicNet"),
+        (b"\xff", "is not a text file in UTF-8"),
+        (
+            b'id,composer,composition,movement\n1,a,b,c\n2,"a,b,c\n3,a,b,c\n',
+            r"the row that begins in line 3 is not csv \(unexpected end of data\)",
+        ),
     ],
 )
 def test_broken_metadata_are_refused(tmp_path: Path, content: bytes, message: str) -> None:

@@ -16,7 +16,7 @@ from pipelines.readers.sources import (
     local_path,
     read_bytes,
     read_notes,
-    read_notes_and_gaps,
+    read_notes_and_remarks,
     with_velocities,
 )
 from tests.support.make_fixtures import (
@@ -35,16 +35,51 @@ def test_files_are_found_at_any_depth_and_in_archives(tmp_path: Path) -> None:
     write_files(tmp_path, {"b/c/x.wav": b"", "a.txt": b"", ".hidden/x.wav": b"", "b/._x.wav": b""})
     write_zip(tmp_path / "b/set.zip", {"set/y.wav": b"", "__MACOSX/set/._y.wav": b""})
     write_tar_gz(tmp_path / "set.tar.gz", {"set/z.wav": b"", "set/._z.wav": b""})
-    # A circle of links, and a link to a folder elsewhere.
+    # A circle of links.
     (tmp_path / "b/up").symlink_to(tmp_path)
-    found = [os.path.relpath(str(source), tmp_path) for source in find_sources(str(tmp_path))]
+    sources, left_out = find_sources(str(tmp_path))
+    found = [os.path.relpath(str(source), tmp_path) for source in sources]
     assert found == ["a.txt", "b/c/x.wav", "b/set.zip!set/y.wav", "set.tar.gz!set/z.wav"]
-    linked = tmp_path / "elsewhere"
-    linked.mkdir()
-    (linked / "c").symlink_to(tmp_path / "b/c")
-    assert find_sources(str(linked)) == [Source(str(linked / "c/x.wav"))]
+    assert left_out == []
     archive = str(tmp_path / "b/set.zip")
-    assert find_sources(archive) == [Source(archive, "set/y.wav")]
+    assert find_sources(archive) == ([Source(archive, "set/y.wav")], [])
+
+
+def test_links_out_of_the_folder_are_named_and_followed_on_demand_only(tmp_path: Path) -> None:
+    write_files(tmp_path, {"far/c/x.wav": b"", "far/y.mid": b"", "root/own/z.wav": b""})
+    write_zip(tmp_path / "far/set.zip", {"w.wav": b""})
+    root = tmp_path / "root"
+    links = {
+        "folder": tmp_path / "far/c",
+        "y.mid": Path("../far/y.mid"),
+        "set.zip": tmp_path / "far/set.zip",
+        "own/through": root / "folder",
+        # Names that begin alike, and a link that leads nowhere.
+        "root2": tmp_path / "root2",
+        "inside": root / "own",
+    }
+    for name, target in links.items():
+        (root / name).symlink_to(target)
+    sources, left_out = find_sources(str(root))
+    assert [os.path.relpath(str(item), root) for item in sources] == ["inside/z.wav", "own/z.wav"]
+    names = ["folder", "inside/through", "own/through", "root2", "set.zip", "y.mid"]
+    assert sorted(left_out) == [
+        LeftOut(
+            str(root / name),
+            "a link that leads out of the folder is followed with --follow_links only",
+        )
+        for name in names
+    ]
+    (root / "root2").unlink()
+    sources, left_out = find_sources(str(root), follow_links=True)
+    assert [os.path.relpath(str(item), root) for item in sources] == [
+        *("folder/x.wav", "inside/through/x.wav", "inside/z.wav", "own/through/x.wav"),
+        *("own/z.wav", "set.zip!w.wav", "y.mid"),
+    ]
+    assert left_out == []
+    # The folder itself may be a link.
+    (tmp_path / "alias").symlink_to(root)
+    assert len(find_sources(str(tmp_path / "alias"))[0]) == 2
 
 
 def test_wrong_roots_are_reported(tmp_path: Path) -> None:
@@ -158,14 +193,15 @@ def test_notes_of_a_recording(tmp_path: Path) -> None:
         )
 
     offsets = {(0.5, 60): 1.25, (0.5, 64): 1.25, (1.0, 60): 1.25}
-    for labels, velocities, expected, missing in (
-        ("x.txt", None, [64, 64, 64], 0),
-        ("x.txt", "x.mid", [50, 60, 64], 1),
-        ("x.mid", None, [50, 60], 0),
+    missing = f"{tmp_path}/x.mid: lacks 1 of 3 notes, which got velocity 64"
+    for labels, velocities, expected, said in (
+        ("x.txt", None, [64, 64, 64], []),
+        ("x.txt", "x.mid", [50, 60, 64], [missing]),
+        ("x.mid", None, [50, 60], []),
     ):
-        notes, gaps = read_notes_and_gaps(recording(labels, velocities))
+        notes, remarks = read_notes_and_remarks(recording(labels, velocities))
         assert notes.velocity.tolist() == expected
-        assert gaps == missing
+        assert remarks == said
         assert {
             (onset, pitch): offset for onset, offset, pitch, _ in notes
         }.items() <= offsets.items()

@@ -44,9 +44,9 @@ def test_own_csv_with_and_without_velocity(tmp_path: Path) -> None:
     assert not labels_have_velocity(path)
 
 
-def test_midi_by_either_suffix(tmp_path: Path) -> None:
+def test_midi_by_any_of_its_suffixes(tmp_path: Path) -> None:
     notes = Notes([0.5], [1.0], [60], [90])
-    for name in ("a.mid", "b.MIDI"):
+    for name in ("a.mid", "b.MIDI", "c.kar", "d.Rmi"):
         write_midi(notes, tmp_path / name)
         assert read_labels(tmp_path / name) == notes
         assert labels_have_velocity(tmp_path / name)
@@ -82,7 +82,11 @@ def test_header_alone_means_no_notes() -> None:
         ("a.csv", b"onset,offset,pitch,velocity\n1,2,60,0\n", "line 2: a velocity lies outside"),
         ("a.csv", MUSICNET.encode() + b"1,2,3,200,0,0,x\n", "line 4: a pitch lies outside 0..127"),
         ("a.mid", b"not midi", "a.mid: is not a readable MIDI file"),
-        ("a.lab", b"1 2 3", "a.lab: is no label file. Known suffixes: .mid, .midi, .txt, .csv."),
+        (
+            "a.lab",
+            b"1 2 3",
+            "a.lab: is no label file. Known suffixes: .mid, .midi, .rmi, .kar, .txt, .csv.",
+        ),
     ],
 )
 def test_broken_labels_are_named_by_file_and_line(name: str, content: bytes, message: str) -> None:

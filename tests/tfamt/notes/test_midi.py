@@ -14,7 +14,6 @@ from tfamt.errors import InputError
 from tfamt.notes.midi import (
     MAX_TICKS,
     RESOLUTIONS,
-    parse_instruments,
     parse_midi,
     read_midi,
     write_midi,
@@ -79,48 +78,6 @@ def test_pedal_of_one_instrument_leaves_the_others_alone_and_drums_are_ignored(
         [(100, on(38, channel=9)), (200, off(38, channel=9))],
     )
     assert list(read_midi(path)) == [(0.1, 0.9, 60, 64), (0.1, 0.2, 62, 64)]
-
-
-def test_each_instrument_has_its_held_notes_and_its_pedal(tmp_path: Path) -> None:
-    path = midi_file(
-        tmp_path / "three.mid",
-        [
-            (0, mido.Message("program_change", program=4)),
-            (50, pedal(127)),
-            (100, on(60, 80)),
-            (200, off(60)),
-            (250, mido.Message("control_change", control=7, value=90)),
-            (300, on(64, 1)),
-            (450, on(64, 0)),
-            (900, pedal(10)),
-        ],
-        [
-            (0, mido.Message("program_change", program=52, channel=1)),
-            (100, on(62, 127, channel=1)),
-            (120, pedal(64, channel=1)),
-            (120, pedal(63, channel=1)),
-            (500, off(62, channel=1)),
-        ],
-        [(100, on(38, 99, channel=9)), (200, off(38, channel=9))],
-    )
-    piano, voice, drums = parse_instruments(path.read_bytes(), path)
-    assert (piano.program, piano.is_drum) == (4, False)
-    # Held notes end with the key, not with the pedal; controller 7 is volume.
-    assert list(piano.held) == [(0.1, 0.2, 60, 80), (0.3, 0.45, 64, 1)]
-    assert piano.pedal.tolist() == [[0.05, 127.0], [0.9, 10.0]]
-    assert (voice.program, voice.is_drum) == (52, False)
-    assert list(voice.held) == [(0.1, 0.5, 62, 127)]
-    assert voice.pedal.tolist() == [[0.12, 64.0], [0.12, 63.0]]
-    assert drums.is_drum and list(drums.held) == [(0.1, 0.2, 38, 99)]
-    assert drums.pedal.shape == (0, 2) and drums.pedal.dtype == np.float64
-
-
-def test_notes_without_an_end_or_without_length_are_left_out(tmp_path: Path) -> None:
-    path = midi_file(
-        tmp_path / "odd.mid",
-        [(0, on(60)), (100, on(62)), (100, off(62)), (200, on(64)), (300, off(64)), (400, off(65))],
-    )
-    assert list(read_midi(path)) == [(0.2, 0.3, 64, 64)]
 
 
 def test_tempo_changes_are_followed(tmp_path: Path) -> None:
@@ -220,13 +177,19 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     good = tmp_path / "good.mid"
     write_midi(Notes(np.arange(20.0), np.arange(20.0) + 0.5, np.arange(40, 60)), good)
     content = good.read_bytes()
-    smpte = content[:12] + struct.pack(">bB", -25, 40) + content[14:]
+    no_rate = content[:12] + struct.pack(">bB", -26, 40) + content[14:]
+    no_time = content[:12] + struct.pack(">H", 0) + content[14:]
     cases = {
         "empty": (b"", "the file is empty"),
         "text": (b"these are not notes", "not a readable MIDI file"),
-        "truncated": (content[: len(content) // 2], "not a readable MIDI file"),
-        "header_only": (content[:14], "not a readable MIDI file"),
-        "smpte": (smpte, "SMPTE"),
+        "truncated": (
+            content[: len(content) // 2],
+            "not a readable MIDI file .track 2 breaks off.",
+        ),
+        "header_only": (content[:14], "it holds no track"),
+        "short_header": (content[:12], "its header is too short"),
+        "no_rate": (no_rate, r"it counts 40 ticks in each of 26 frames per second"),
+        "no_time": (no_time, "a quarter note has 0 ticks"),
     }
     for name, (broken, message) in cases.items():
         with pytest.raises(InputError, match=message) as error:
