@@ -103,6 +103,8 @@ EXTRAS = {
         "pytest>=8",
         "pytest-xdist>=3.5",
         "ruff>=0.6",
+        # Tests that MIDI is read as another library reads it.
+        "symusic>=0.5",
         "types-tqdm",
     ],
 }

@@ -89,7 +89,7 @@ def test_markdown_and_csv() -> None:
     assert [row["piece"] for row in rows] == ["a", "b", "c"]
     assert rows[1] == {
         "piece": "b", "group": "x", "note_precision": "1.0", "note_recall": "1.0", "note_f1": "1.0",
-        "average_precision": "0.5", "errors_hits": "2",
+        "average_precision": "0.5", "errors_hits": "2", "empty": "",
     }  # fmt: skip
 
 
