@@ -131,6 +131,9 @@ def read_csv(source: Source) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = []
     begin = 1
     try:
+        # The header is read here, so that its lines are counted before the first row.
+        if reader.fieldnames:
+            begin = reader.line_num + 1
         for row in reader:
             rows.append(row)
             begin = reader.line_num + 1

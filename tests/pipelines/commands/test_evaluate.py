@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.midi_bytes import file, off, on, pedal, riff, tempo, track
 from tfamt.notes.midi import write_midi
 from tfamt.notes.table import Notes
 from tfamt.notes.tables import write_csv
@@ -105,6 +106,54 @@ def test_missing_and_broken_files_are_named_and_the_rest_is_scored(
     assert [line.split()[0] for line in done.stdout.splitlines()[2:4]] == ["first", "zweites"]
     report = json.loads(out.read_text())
     assert list(report["pieces"]) == ["first", "zweites Stück"] and len(report["problems"]) == 3
+
+
+def test_midi_is_scored_as_it_sounds_and_repairs_are_warnings(tmp_path: Path, root: Path) -> None:
+    """Each piece is right only if its MIDI is read as it sounds; the transcription has its notes in plain form."""
+    reference, estimate, out = tmp_path / "ref", tmp_path / "est", tmp_path / "e.json"
+    reference.mkdir()
+    estimate.mkdir()
+    notes = track([(0, on(60)), (500, off(60))])
+    plain = Notes([0.0], [0.5], [60], [64])
+    files = {
+        "channels.mid": file(
+            track([(0, on(60)), (100, off(60)), (200, on(38, channel=9))], end=900),
+            track([(0, pedal(127)), (500, pedal(0))]),
+        ),
+        "empty.mid": file(track([(0, tempo(500_000))])),
+        "film.mid": file(notes, division=0xE728),
+        "riff.rmi": riff(file(notes)),
+        "slow.mid": file(track([(0, on(60)), (32_767, off(60))]), division=32_767),
+        "song.KAR": file(track([(0, on(60)), (1500, off(60))]), division=1500),
+        "tempo.mid": file(track([(0, on(60)), (1000, off(60))]), track([(0, tempo(250_000))])),
+        "tracks.mid": file(notes, announced=5),
+    }
+    for name, content in files.items():
+        (reference / name).write_bytes(content)
+        write_csv(
+            Notes.empty() if name == "empty.mid" else plain, estimate / f"{Path(name).stem}.csv"
+        )
+    done = evaluate("--reference", reference, "--estimate", estimate, "--json", out, root=root)
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        f"warning: {reference}/channels.mid: 1 note of percussion (channel 10) left out",
+        f"warning: {reference}/tracks.mid: the header announces 5 tracks, the file has 1 track: all read",
+    ]
+    assert done.stdout.splitlines()[3].endswith("1.000 (reference and estimate without notes)")
+    report = json.loads(out.read_text("utf-8"))
+    assert {
+        name: piece["scores"]["note_offset_f1"] for name, piece in report["pieces"].items()
+    } == dict.fromkeys([Path(name).stem for name in files], 1.0)
+    assert report["pieces"]["empty"]["empty"] == "reference and estimate"
+    assert [f"warning: {text}" for text in report["warnings"]] == done.stderr.splitlines()
+    compared = subprocess.run(
+        [sys.executable, "-m", "tfamt.commands.compare", f"old={out}", f"new={out}"],
+        cwd=root, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert compared.returncode == 0
+    assert compared.stderr.splitlines() == [
+        f"warning: {name}: {text}" for name in ("old", "new") for text in report["warnings"]
+    ]
 
 
 def test_midi_is_taken_before_text_of_the_same_name(folders: tuple[Path, Path], root: Path) -> None:

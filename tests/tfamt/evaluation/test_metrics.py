@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -184,6 +185,20 @@ def test_zero_length_overlapping_and_unordered_notes() -> None:
     # A note of no length is found by its onset, and sounds for one frame.
     assert score(Notes([1.0], [1.0], [60]), Notes([1.0], [1.0], [60]))["note_offset_f1"] == 1.0
     assert frame_counts(Notes([1.0], [1.0], [60]), Notes.empty()) == FrameCounts(0, 1, 0)
+    assert frame_counts(Notes.empty(), Notes.empty()) == FrameCounts(0, 0, 0)
+
+
+def test_memory_of_frame_counts_does_not_grow_with_time() -> None:
+    """A roll of 27 hours would take 400 MB, and one of 10^9 s more than there is."""
+    early = Notes([0.0, 5e8], [0.32, 1e9], [60, 61])
+    late = Notes([0.16, 9e8], [0.32, 1e9], [60, 61])
+    tracemalloc.start()
+    counts = frame_counts(early, late)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # At 31.25 frames a second.
+    assert counts == FrameCounts(5 + 3_125_000_000, 5 + 12_500_000_000, 0)
+    assert peak < 1_000_000
     # Two simultaneous notes of one pitch are two notes, matched one to one, but one sounding pitch.
     twice = Notes([0.0, 0.0], [0.64, 0.64], [60, 60])
     once = Notes([0.0], [0.64], [60])

@@ -13,7 +13,8 @@ from tests.pipelines.commands.test_evaluate import REFERENCE, TRANSCRIBED
 from tfamt.errors import InputError
 from tfamt.evaluation.metrics import score
 from tfamt.evaluation.report import format_csv, format_markdown, format_text
-from tfamt.evaluation.results import Evaluation, Piece, read_evaluation
+from tfamt.evaluation.results import Evaluation, Piece, name_empty, read_evaluation
+from tfamt.notes.table import Notes
 from tfamt.plots.report_figures import EXTRA, HIT, MISSED, SILENT, overlay
 
 
@@ -70,6 +71,48 @@ def test_text_has_groups_and_average_precision() -> None:
         "",
         "notes: 7 hits",
     ]
+
+
+def test_pieces_without_notes_are_named_beside_their_figures(tmp_path: Path) -> None:
+    none = Notes.empty()
+    pairs = {
+        "a": (none, none),
+        "b": (REFERENCE, none),
+        "c": (none, REFERENCE),
+        "d": (REFERENCE,) * 2,
+    }
+    pieces = {
+        name: Piece(score(*pair, velocity=False), details=name_empty(*pair))
+        for name, pair in pairs.items()
+    }
+    scored = Evaluation(pieces, warnings=("x.mid: something",))
+    beside = {
+        "a": "1.000 (reference and estimate without notes)",
+        "b": "0.000 (estimate without notes)",
+        "c": "0.000 (reference without notes)",
+        "d": "1.000",
+    }
+    rows = {line.split()[0]: line for line in format_text(scored).splitlines()[2:6]}
+    assert [rows[name].endswith(text) for name, text in beside.items()] == [True] * 4
+    markdown = format_markdown(scored)
+    assert "| b (estimate without notes) | 0.000 |" in markdown and "| d | 1.000 |" in markdown
+    assert markdown.endswith("## Warnings\n\n- x.mid: something\n")
+    table = csv.DictReader(io.StringIO(format_csv(scored)))
+    assert [row["empty"] for row in table] == [
+        "reference and estimate",
+        "estimate",
+        "reference",
+        "",
+    ]
+    path = tmp_path / "e.json"
+    path.write_text(scored.to_json())
+    again = read_evaluation(path)
+    assert (again.warnings, again.pieces["b"].details) == (scored.warnings, {"empty": "estimate"})
+    # Evaluations of before have no warnings.
+    content = json.loads(scored.to_json())
+    del content["warnings"]
+    path.write_text(json.dumps(content))
+    assert read_evaluation(path).warnings == ()
 
 
 def test_text_leaves_out_velocity_that_no_piece_has() -> None:

@@ -7,8 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support import midi_bytes
 from tfamt.errors import InputError
-from tfamt.notes.label_files import labels_have_velocity, parse_labels, read_labels
+from tfamt.notes.label_files import (
+    labels_have_velocity,
+    parse_labels,
+    parse_labels_and_remarks,
+    read_labels,
+    read_labels_and_remarks,
+)
 from tfamt.notes.midi import write_midi
 from tfamt.notes.table import Notes
 
@@ -81,6 +88,16 @@ def test_header_alone_means_no_notes() -> None:
         ),
         ("a.csv", b"onset,offset,pitch,velocity\n1,2,60,0\n", "line 2: a velocity lies outside"),
         ("a.csv", MUSICNET.encode() + b"1,2,3,200,0,0,x\n", "line 4: a pitch lies outside 0..127"),
+        # Not closed, the mark would hide all that follows; closed two lines later, the line between.
+        (
+            "a.csv",
+            MUSICNET.encode() + b'1,2,1,60,0,0,"x\n' + b"3,4,1,60,0,0,x\n" * 9,
+            "line 4 is not csv",
+        ),
+        ("a.csv", MUSICNET.encode() + b'1,2,1,60,0,0,"x\n3,4,1,60,0,0,x"\n', "line 4 is not csv"),
+        ("a.csv", b"onset,offset,pitch\n1,1e308,60\n", "line 2: a note ends after 1e+308 s"),
+        ("a.csv", b"onset,offset,pitch\n1e15,1e15,60\n", "line 2: a note begins after 1e+15 s"),
+        ("a.txt", MAPS.encode() + b"1.0\t100001\t60\r\n", "line 6: a note ends after 1e+05 s"),
         ("a.mid", b"not midi", "a.mid: is not a readable MIDI file"),
         (
             "a.lab",
@@ -93,6 +110,49 @@ def test_broken_labels_are_named_by_file_and_line(name: str, content: bytes, mes
     with pytest.raises(InputError) as error:
         parse_labels(content, name)
     assert message in str(error.value)
+
+
+def test_labels_are_bound_by_the_length_of_the_audio() -> None:
+    header = b"onset,offset,pitch\n"
+    for name, seconds, row, reason in (
+        ("a.csv", 10.0, b"11.9,69.9,60\n", ""),
+        (
+            "a.csv",
+            10.0,
+            b"12.1,12.2,60\n",
+            "line 3: a note begins 2.1 s after the end of its audio (10.0 s)",
+        ),
+        (
+            "a.csv",
+            10.0,
+            b"9.0,70.1,60\n",
+            "line 3: a note ends 60.1 s after the end of its audio (10.0 s)",
+        ),
+    ):
+        content = header + b"0,1,60\n" + row
+        if reason:
+            with pytest.raises(InputError) as error:
+                parse_labels_and_remarks(content, name, seconds)
+            assert str(error.value).startswith(f"a.csv: {reason}. Received: '")
+        else:
+            assert len(parse_labels_and_remarks(content, name, seconds)[0]) == 2
+        assert len(parse_labels(content, name)) == 2
+
+
+def test_what_is_repaired_in_midi_is_remarked(tmp_path: Path) -> None:
+    path = tmp_path / "x.mid"
+    path.write_bytes(
+        midi_bytes.file(midi_bytes.track([(0, midi_bytes.on(60))], end=900), announced=2)
+    )
+    notes, remarks = read_labels_and_remarks(path)
+    assert list(notes) == [(0.0, 0.9, 60, 64)] == list(read_labels(path))
+    assert remarks == (
+        "the header announces 2 tracks, the file has 1 track: all read",
+        "1 note without an end ended with the file",
+    )
+    with pytest.raises(InputError, match=r"x\.mid: a note ends 60\.8 s after the end of its audio"):
+        content = midi_bytes.file(midi_bytes.track([(0, midi_bytes.on(60))], end=60_900))
+        parse_labels_and_remarks(content, path, 0.1)
 
 
 def test_missing_file(tmp_path: Path) -> None:
