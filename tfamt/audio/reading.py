@@ -220,6 +220,7 @@ def mono_chunks(chunks: Iterable[Waveform], sample_rate: int, name: str) -> Iter
     mixer = Mixer(sample_rate, name)
     for chunk in chunks:
         yield mixer.push(chunk)
+    yield mixer.flush()
 
 
 class Resampler:

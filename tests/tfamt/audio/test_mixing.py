@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfamt.audio.mixing import CANCELLED_ENERGY, DECISION_SECONDS, Mixer
+from tfamt.audio.mixing import CANCELLED_ENERGY, DECISION_SECONDS, EVIDENCE_SECONDS, Mixer
 from tfamt.audio.reading import read
 
 RATE = 8_000
@@ -14,7 +14,8 @@ SOUND = np.random.default_rng(2).normal(0, 0.1, 80 * RATE).astype(np.float32)
 
 def mixed(stereo: np.ndarray, size: int) -> np.ndarray:
     mixer = Mixer(RATE, "<test>")
-    return np.concatenate([mixer.push(stereo[i : i + size]) for i in range(0, len(stereo), size)])
+    chunks = [mixer.push(stereo[i : i + size]) for i in range(0, len(stereo), size)]
+    return np.concatenate([*chunks, mixer.flush()])
 
 
 def test_opposite_channels_give_one_of_them() -> None:
@@ -46,5 +47,24 @@ def test_the_same_samples_for_any_sizes_of_chunks() -> None:
     np.testing.assert_array_equal(whole[:begin], SOUND[:begin])
     after = round(DECISION_SECONDS * RATE) - 100
     np.testing.assert_array_equal(whole[after:], stereo[after:].mean(axis=1, dtype=np.float32))
+    late = np.concatenate([np.zeros((70 * RATE, 2), np.float32), stereo[begin - 50 :]])
     for size in (777, 4096, 100_000):
         np.testing.assert_array_equal(mixed(stereo, size), whole)
+        np.testing.assert_array_equal(mixed(late, size), mixed(late, len(late)))
+
+
+def test_the_first_samples_alone_decide_nothing() -> None:
+    """In noise a first sample may be near its opposite in the other channel by chance."""
+    independent = np.stack([SOUND[:RATE], SOUND[RATE : 2 * RATE]], axis=1)
+    independent[0] = (0.5, -0.49)
+    for silence in (0, 1234):
+        stereo = np.concatenate([np.zeros((silence, 2), np.float32), independent])
+        for size in (1, 50, len(stereo)):
+            expected = stereo.mean(axis=1, dtype=np.float32)
+            np.testing.assert_allclose(mixed(stereo, size), expected, atol=1e-7)
+
+
+def test_a_recording_shorter_than_the_evidence_is_mixed_whole() -> None:
+    short = SOUND[: round(EVIDENCE_SECONDS * RATE) - 1]
+    for right, expected in ((-short, short), (short, short), (0 * short, short / 2)):
+        np.testing.assert_array_equal(mixed(np.stack([short, right], axis=1), 7), expected)
