@@ -62,8 +62,11 @@ class ResultWriter:
         faults: list[IncompleteError] | None = [] if self.options.partial else None
         notes = self.transcriber.transcribe(job.recording, listener=listener, faults=faults)
         fault = faults[0] if faults else None
-        if fault or not job.is_exact:
-            job = dataclasses.replace(job, duration=fault.seconds if fault else last)
+        if fault:
+            job = dataclasses.replace(job, duration=fault.seconds)
+        elif not 0 <= last - job.duration <= 1 / self.transcriber.grid.frames_per_second:
+            # The header's estimate does not end within the last frame.
+            job = dataclasses.replace(job, duration=last)
         self.deliver(notes, job, overview)
         if self.journal and fault:
             self.journal.failed(job.recording, str(fault))

@@ -42,7 +42,7 @@ def transcribe_stream(
         make_folder(outputs.folder)
     paths = output_paths(Path(outputs.folder or ".", "stdin"), outputs.endings)
     irreplaceable = frozenset() if outputs.overwrite else frozenset(paths.values())
-    job = TranscriptionJob(Path(NAME), 0.0, False, paths, irreplaceable)
+    job = TranscriptionJob(Path(NAME), 0.0, paths, irreplaceable)
     job.check_outputs()
     remove_leftovers(outputs.folder or ".")
     transcriber, overview = model.load(), Overview()

@@ -26,14 +26,12 @@ class TranscriptionJob:
     Attributes:
       recording: its file.
       duration: its length in seconds, an estimate where its header states none.
-      is_exact: whether that is no estimate.
       outputs: its results by kind ("mid", "csv", "json", "png", "wav").
       irreplaceable: those of them that must not exist.
     """
 
     recording: Path
     duration: float
-    is_exact: bool
     outputs: dict[str, Path]
     irreplaceable: frozenset[Path]
 
@@ -110,7 +108,7 @@ def plan(
                 path for path, name in names.items() if not overwrite and name not in replaceable
             )
             info = audio.probe(found.path)
-            job = TranscriptionJob(found.path, info.duration, info.is_exact, outputs, irreplaceable)
+            job = TranscriptionJob(found.path, info.duration, outputs, irreplaceable)
             job.check_outputs()
         except ImportError:
             # Ctrl-C while a native module is being loaded comes out as one.
