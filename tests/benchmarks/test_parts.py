@@ -102,6 +102,7 @@ def test_prepare_prints_its_speed(root: Path) -> None:
     assert _figures(lines[3])[0] == pytest.approx(12 / everything, abs=1.5)
 
 
+@pytest.mark.slow
 def test_input_prints_both_rates_and_their_ratio(root: Path) -> None:
     done = run(
         *("input", "--preset=tiny", "--batch_size=2", "--batches=20", "--steps=2", "--repeats=1"),
@@ -172,6 +173,7 @@ def test_wrong_use_is_said(arguments: list[str], said: str, root: Path) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_memory_of_windows_does_not_depend_on_number_or_length(tmp_path: Path) -> None:
     peaks = [
         in_fresh_process(_peak_of_windows, str(tmp_path / f"{count}x{segments}"), count, segments)
@@ -196,6 +198,7 @@ def _peak_of_windows(folder: str, count: int, segments: int) -> float:
     return peak_megabytes()
 
 
+@pytest.mark.slow
 def test_memory_of_preparing_does_not_depend_on_number_or_length(tmp_path: Path) -> None:
     cases = {"few": (2, 5.0), "many": (150, 1.0), "long": (1, 3600.0)}
     peaks = [

@@ -272,6 +272,7 @@ def test_a_run_can_be_moved_and_go_on_with_more_devices(
     _nearly_the_same_run(tmp_path / "there", one_process)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_and_started_again(
     data: Path, two_workers: Path, tmp_path: Path
 ) -> None:
