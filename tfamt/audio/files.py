@@ -173,6 +173,12 @@ def _open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     raise InputError(f"is {kind}", path=name, fix=_KINDS)
 
 
+# PyAV 19 decodes a tag when it is read, 18 all of them when a file is opened.
+_TAGS: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+
+
 def _open_container(
     source: BinaryIO, name: str, data_size: DataSize | None, stack: contextlib.ExitStack
 ) -> OpenFile:
@@ -182,7 +188,7 @@ def _open_container(
             av.open(
                 source,
                 options=_OPTIONS,
-                metadata_errors="replace",
+                **_TAGS,
                 buffer_size=_BUFFER_BYTES,
             )
         )
