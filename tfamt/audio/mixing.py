@@ -93,7 +93,8 @@ class Mixer:
     def _cancelled(self, pair: Waveform, evidence: int) -> NDArray[np.bool_]:
         """Return after which samples of average and half difference, [2, samples], the channels cancel each other.
 
-        The first sound, up to the sample `evidence`, is mixed in one way: a sample alone says nothing about its channels.
+        The first sound, up to the sample `evidence`, is mixed in one way, since a sample alone shows nothing about its
+        channels.
         """
         cancels = np.full(pair.shape[1], self._cancels)
         left = round(DECISION_SECONDS * self._rate) - self._mixed
