@@ -106,7 +106,8 @@ class _Decoder:
                     self._stated = self._tagged_seconds(packet)
             try:
                 frames = packet.decode()
-            except av.error.FFmpegError as error:
+            # PyAV itself refuses packets of a codec that it could not open.
+            except (av.error.FFmpegError, ValueError) as error:
                 self._note_failure(packet, error)
                 continue
             for frame in frames:
