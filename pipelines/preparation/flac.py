@@ -70,14 +70,16 @@ def _decode_in_python(content: tf.Tensor) -> tf.Tensor:
     return tf.numpy_function(_decode, [content], tf.int16, stateful=False)
 
 
-def _decode(content: bytes) -> NDArray[np.int16]:
-    """Return the samples of a mono 16-bit FLAC file.
+def _decode(content: bytes | NDArray[np.object_]) -> NDArray[np.int16]:
+    """Return the samples of a mono 16-bit FLAC file: bytes, or an array of no dimension that holds them.
 
     Raises:
       ValueError: the content is anything else; TensorFlow makes an InvalidArgumentError of it, as tensorflow-io does.
     """
+    # Newer releases of TensorFlow pass the array.
+    found = content if isinstance(content, bytes) else content.item()
     try:
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
+        with soundfile.SoundFile(io.BytesIO(found)) as file:
             form = (file.format, file.subtype, file.channels)
             if form != ("FLAC", "PCM_16", 1):
                 raise ValueError(f"FLAC of one channel of 16 bits expected. Received: {form}")
