@@ -151,7 +151,7 @@ def _train(
 
 def _begin(trainer: Trainer, settings: RunSettings, recordings: int, held_out: int) -> None:
     """Resume the run, or load its initial weights, and print what it begins with."""
-    resumed = trainer.restore()
+    resumed = trainer.restore(_warn)
     if settings.initial_weights and not resumed:
         new = trainer.begin_with(settings.initial_weights)
         if new:

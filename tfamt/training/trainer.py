@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -88,12 +89,17 @@ class Trainer:
         """Return the optimizer steps made so far."""
         return int(self._done.numpy())
 
-    def restore(self) -> bool:
-        """Restore the latest checkpoint of the run folder; return False where there is none."""
-        found = self._checkpoints.restore()
+    def restore(self, warn: Callable[[str], None] = warnings.warn) -> bool:
+        """Restore the newest whole checkpoint of the run folder; return False where there is none.
+
+        Args:
+          warn: called with one line for each newer checkpoint that is damaged.
+
+        Raises:
+          InputError: all checkpoints are damaged.
+        """
+        found = self._checkpoints.restore(warn)
         if self.share.is_chief:
-            if found:
-                self._checkpoints.adopt()
             # Lines after the checkpoint, all of them without one, will be written again.
             self.metrics.go_back(self.step)
         return found

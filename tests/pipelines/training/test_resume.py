@@ -221,3 +221,22 @@ def test_a_metric_that_there_is_not_is_an_error_at_the_start(data: Path, tmp_pat
     code, said = _finish(_start(data, run_dir, "--stop_patience=1"), run_dir)
     assert code == 1
     assert "needs recordings to validate on" in said
+
+
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before(
+    data: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    run_dir = Path(shutil.copytree(undisturbed, tmp_path / "run"))
+    newest = run_dir / "checkpoints" / f"ckpt-{STEPS}.data-00000-of-00001"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    code, said = _finish(_start(data, run_dir), run_dir)
+    assert code == 0, said
+    assert f"{newest.name} differs from its checksum" in said
+    assert f"going on from step {STEPS - 1}" in said
+    _same_run(run_dir, undisturbed)
+
+    for path in (run_dir / "checkpoints").glob("*.index"):
+        path.write_bytes(b"")
+    code, said = _finish(_start(data, run_dir), run_dir)
+    assert code == 1
+    assert said.count("\n") == 1 and "holds no whole checkpoint" in said
