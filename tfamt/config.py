@@ -39,6 +39,10 @@ __all__ = [
 ]
 
 
+MAX_VALUES = 2.0**28
+"""Of one tensor, 1 GiB: sixty times what the paper's networks have."""
+
+
 @dataclass(frozen=True)
 class Config:
     """A whole system."""
@@ -59,6 +63,32 @@ class Config:
                     f"decoding_{choice} needs a model with an {head} head. "
                     f"Received: model_heads {self.model.heads}"
                 )
+        for what, values in self._sizes().items():
+            if values > MAX_VALUES:
+                raise InputError(
+                    f"{what} would have {values:.2g} values, over {MAX_VALUES:.2g}",
+                    fix="Choose smaller sizes; of a weights file that states such sizes, get another copy.",
+                )
+
+    def _sizes(self) -> dict[str, float]:
+        """Return how many values the largest tensors have: each size may be allowed and their product absurd."""
+        spectrogram, model = self.spectrogram, self.model
+        kernel = float(spectrogram.window)
+        if spectrogram.kind == "cqt":
+            quality = 1 / (2 ** (1 / spectrogram.bins_per_octave) - 1)
+            kernel = quality * spectrogram.sample_rate / spectrogram.low_hz
+        inputs, units = spectrogram.bins * model.feature_maps, model.context_units
+        lstm = 8 * units * (inputs + units) if model.temporal_context == "bilstm" else 0
+        frames = max(self.inference.window_frames, self.training.window_frames)
+        sizes = {
+            "the kernels of the spectrogram": spectrogram.bins * kernel,
+            "the LSTM": lstm,
+            "the first level of U-net 1": frames * spectrogram.bins * model.channels[0],
+        }
+        if model.reconstruction:
+            second = model.reconstruction_units
+            sizes["the second LSTM"] = 8 * second * (88 + second)
+        return sizes
 
     @property
     def window_samples(self) -> int:

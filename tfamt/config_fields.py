@@ -27,6 +27,7 @@ class Setting:
       minimum: smallest value allowed.
       above: bound that values must exceed.
       below: bound that values must stay under.
+      maximum: largest value allowed.
       choices: values allowed of a name.
     """
 
@@ -36,19 +37,22 @@ class Setting:
     above: float | None = None
     below: float | None = None
     choices: tuple[str, ...] = ()
+    maximum: float | None = None
 
     @property
     def bounds(self) -> str:
         """Return the values allowed, in words; "" if all are."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        if self.above is not None:
-            upper = f"between {self.above:g} and {self.below:g}" if self.below is not None else ""
-            return upper or f"greater than {self.above:g}"
+        if self.above is not None and self.below is not None:
+            return f"between {self.above:g} and {self.below:g}"
+        lower = f"greater than {self.above:g}" if self.above is not None else ""
         if self.minimum is not None:
-            upper = f" and below {self.below:g}" if self.below is not None else ""
-            return f"{self.minimum:g} or more{upper}"
-        return ""
+            lower = f"{self.minimum:g} or more"
+        upper = f"below {self.below:g}" if self.below is not None else ""
+        if self.maximum is not None:
+            upper = f"at most {self.maximum:,}"
+        return " and ".join(part for part in (lower, upper) if part)
 
     def allows(self, value: Any) -> bool:
         """Return whether a value lies within the bounds; not-a-number never does."""
@@ -60,6 +64,7 @@ class Setting:
             (self.above is None or value > self.above)
             and (self.below is None or value < self.below)
             and (self.minimum is None or value >= self.minimum)
+            and (self.maximum is None or value <= self.maximum)
         )
 
 
@@ -72,9 +77,10 @@ def setting(
     above: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] = (),
+    maximum: float | None = None,
 ) -> Any:
     """Return a dataclass field with a `Setting` of these arguments."""
-    described = Setting(help, unit, minimum, above, below, choices)
+    described = Setting(help, unit, minimum, above, below, choices, maximum)
     return dataclasses.field(default=default, metadata={_KEY: described})
 
 

@@ -12,6 +12,8 @@ from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
 
 HEADS = ("pianoroll", "onset", "offset", "velocity")
+MAX_LEVELS = 8
+"""Levels of a U-net at most."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +21,15 @@ class SpectrogramConfig:
     """Waveform to spectrogram."""
 
     kind: str = setting("mel", "Log-Mel or constant-Q spectrogram.", choices=("mel", "cqt"))
-    sample_rate: int = setting(16000, "Sample rate.", "Hz", above=0)
-    hop: int = setting(512, "Distance between frames.", "samples", above=0)
-    bins: int = setting(229, "Number of frequency bins.", above=0)
-    window: int = setting(2048, "Length of the STFT window; mel only.", "samples", above=0)
+    sample_rate: int = setting(16000, "Sample rate.", "Hz", above=0, maximum=768_000)
+    hop: int = setting(512, "Distance between frames.", "samples", above=0, maximum=65_536)
+    bins: int = setting(229, "Number of frequency bins.", above=0, maximum=4096)
+    window: int = setting(
+        2048, "Length of the STFT window; mel only.", "samples", above=0, maximum=65_536
+    )
     low_hz: float = setting(30.0, "Lowest frequency; the first bin of a CQT.", "Hz")
     high_hz: float = setting(8000.0, "Highest frequency; mel only.", "Hz")
-    bins_per_octave: int = setting(24, "Bins per octave; cqt only.", above=0)
+    bins_per_octave: int = setting(24, "Bins per octave; cqt only.", above=0, maximum=480)
     scaling: str = setting(
         "minmax",
         "Scaling of magnitudes. minmax: log(x + 1e-5), then min-max over each window (the paper's imagewise). "
@@ -70,25 +74,35 @@ class ModelConfig:
         (16, 32, 64, 128),
         "Filters of U-net 1, a number per level from the top; their count is its depth.",
         above=0,
+        maximum=1024,
     )
     conv_ranks: tuple[int, ...] = setting(
         (),
         "Ranks of the 3x3 kernels of U-net 1, a number per level from the top; 0 or none for full kernels.",
         minimum=0,
+        maximum=1024,
     )
-    feature_maps: int = setting(1, "Channels of U-net 1's output.", above=0)
+    feature_maps: int = setting(1, "Channels of U-net 1's output.", above=0, maximum=64)
     feature_activation: str = setting(
         "sigmoid", "Activation of U-net 1's output.", choices=("sigmoid", "leaky_relu")
     )
     temporal_context: str = setting(
         "bilstm", "Layer along time behind U-net 1.", choices=("bilstm", "none")
     )
-    context_units: int = setting(229, "Units of the bidirectional LSTM, each way.", above=0)
+    context_units: int = setting(
+        229, "Units of the bidirectional LSTM, each way.", above=0, maximum=4096
+    )
     context_rank: int = setting(
-        0, "Rank of the LSTM's input kernel, shared by both ways; 0 for a full kernel.", minimum=0
+        0,
+        "Rank of the LSTM's input kernel, shared by both ways; 0 for a full kernel.",
+        minimum=0,
+        maximum=4096,
     )
     recurrent_rank: int = setting(
-        0, "Rank of the LSTM's recurrent kernel, for each way; 0 for a full kernel.", minimum=0
+        0,
+        "Rank of the LSTM's recurrent kernel, for each way; 0 for a full kernel.",
+        minimum=0,
+        maximum=4096,
     )
     heads: tuple[str, ...] = setting(
         ("pianoroll",), "Outputs of U-net 1; pianoroll must be one.", choices=HEADS
@@ -99,21 +113,31 @@ class ModelConfig:
         "for none.",
         "channels",
         minimum=0,
+        maximum=1024,
     )
     refinement_partials: int = setting(
-        0, "Partials of each key that the refinement reads from the spectrogram.", minimum=0
+        0,
+        "Partials of each key that the refinement reads from the spectrogram.",
+        minimum=0,
+        maximum=64,
     )
     refinement_features: int = setting(
-        0, "Features of each key that the refinement reads from the temporal context.", minimum=0
+        0,
+        "Features of each key that the refinement reads from the temporal context.",
+        minimum=0,
+        maximum=64,
     )
     reconstruction: bool = setting(
         True, "Turn the piano roll back into the spectrogram by U-net 2."
     )
     reconstruction_channels: tuple[int, ...] = setting(
-        (16, 32, 64, 128), "Filters of U-net 2, a number per level from the top.", above=0
+        (16, 32, 64, 128),
+        "Filters of U-net 2, a number per level from the top.",
+        above=0,
+        maximum=1024,
     )
     reconstruction_units: int = setting(
-        229, "Units of the bidirectional LSTM in front of U-net 2, each way.", above=0
+        229, "Units of the bidirectional LSTM in front of U-net 2, each way.", above=0, maximum=4096
     )
     second_pass: bool = setting(
         True, "Transcribe the reconstruction again; only with reconstruction."
@@ -122,8 +146,10 @@ class ModelConfig:
     def __post_init__(self) -> None:
         check_fields("model", self)
         for name in ("channels", "reconstruction_channels"):
-            if not getattr(self, name):
-                raise InputError(f"model_{name} must name at least one level. Received: ()")
+            if not 1 <= len(getattr(self, name)) <= MAX_LEVELS:
+                raise InputError(
+                    f"model_{name} must name 1 to {MAX_LEVELS} levels. Received: {getattr(self, name)}"
+                )
         if len(self.conv_ranks) > len(self.channels):
             raise InputError(
                 f"model_conv_ranks must be for at most the {len(self.channels)} levels of model_channels. "
@@ -214,7 +240,7 @@ class DecodingConfig:
 class InferenceConfig:
     """Windows of a recording at inference."""
 
-    window_frames: int = setting(640, "Length of a window.", "frames", above=0)
+    window_frames: int = setting(640, "Length of a window.", "frames", above=0, maximum=65_536)
     margin_frames: int = setting(
         32, "Frames at each end of a window that are context only.", "frames", minimum=0
     )
@@ -233,14 +259,16 @@ class TrainingConfig:
     """One training run."""
 
     steps: int = setting(100_000, "Optimizer steps of the run.", above=0)
-    batch_size: int = setting(32, "Windows per step, over all replicas.", above=0)
+    batch_size: int = setting(32, "Windows per step, over all replicas.", above=0, maximum=65_536)
     accumulation: int = setting(
         1,
         "Parts that a batch is computed in, one after the other, to save memory; normalisation uses the statistics of "
         "a part.",
         above=0,
     )
-    window_frames: int = setting(640, "Length of a training window.", "frames", above=0)
+    window_frames: int = setting(
+        640, "Length of a training window.", "frames", above=0, maximum=65_536
+    )
     recording_windows: int = setting(
         1,
         "Consecutive windows of one recording in a batch, with the same room, colour and gain.",

@@ -82,7 +82,8 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[Config, Arrays]:
     """Read what `save_weights` wrote.
 
     Raises:
-      InputError: the file is missing, is no weights file of tfamt, or was cut short.
+      InputError: the file is missing, is no weights file of tfamt, was cut short, or holds values that are not
+        finite numbers.
     """
     wrong = InputError(
         "is not a weights file of tfamt",
@@ -96,7 +97,9 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[Config, Arrays]:
                 raise wrong
             arrays = {name: stored[name] for name in stored.files}
         config = Config.from_json(arrays.pop("config").tobytes().decode())
-        return config, {name: array.astype(np.float32) for name, array in arrays.items()}
+        weights = {name: array.astype(np.float32) for name, array in arrays.items()}
+        _check_finite(weights)
+        return config, weights
     except FileNotFoundError as error:
         raise InputError("does not exist", path=path) from error
     except InputError as error:
@@ -104,6 +107,15 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[Config, Arrays]:
     # Broken archives end in errors of zipfile, zlib, struct, tokenize and more, all of which mean the same here.
     except Exception as error:
         raise wrong from error
+
+
+def _check_finite(weights: Arrays) -> None:
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise InputError(
+                f"holds values that are not finite numbers (NaN or infinite), in {name}",
+                fix="Take another copy of the file, or the weights of an earlier checkpoint of its training.",
+            )
 
 
 def average_weights(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -117,17 +118,17 @@ class MetricsLog:
             os.fsync(file.fileno())
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return all complete lines; a killed process may leave the last one truncated."""
+        """Return all whole lines; a killed process may leave the last one truncated."""
         try:
-            text = self.path.read_text("utf-8")
+            text = self.path.read_text("utf-8", errors="replace")
         except FileNotFoundError:
             return []
         found = []
         for line in text.splitlines():
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                break
+            with contextlib.suppress(ValueError):
+                item = json.loads(line)
+                if isinstance(item, dict) and isinstance(item.get("step"), int) and "group" in item:
+                    found.append(item)
         return found
 
     def go_back(self, step: int) -> None:

@@ -151,7 +151,7 @@ def output_paths(stem: Path, endings: Mapping[str, str]) -> dict[str, Path]:
 def failure(recording: Path, error: Exception) -> InputError:
     """Return the report of any exception that ended the work on one recording."""
     if isinstance(error, InputError):
-        return error
+        return error if error.path else InputError(error.problem, path=recording, fix=error.fix)
     detail = " ".join(str(error).split())[:_MAX_DETAIL]
     cause = f"{type(error).__name__}: {detail}" if detail else type(error).__name__
     report = InputError(f"cannot be transcribed ({cause})", path=recording)

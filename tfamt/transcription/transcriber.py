@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -17,7 +17,7 @@ from tfamt import network, transcription
 from tfamt.audio.loudness import LOUDNESS_BLOCK, LoudnessMeter
 from tfamt.audio.reading import SAMPLE_RATE, Audio, read_blocks
 from tfamt.config import Config, replace
-from tfamt.errors import IncompleteError
+from tfamt.errors import IncompleteError, InputError
 from tfamt.notes.table import Notes, Row
 from tfamt.transcription.loaded_models import LoadedModels
 from tfamt.transcription.note_decoder import NoteDecoder
@@ -75,6 +75,7 @@ class Transcriber:
         self.config = config
         self.grid = config.spectrogram.grid
         self._backend = backend
+        self._name = f"the model {config.name!r}"
         self._batch = batch
         self._concurrent_windows = concurrent_windows
 
@@ -101,10 +102,13 @@ class Transcriber:
             unknown.
           ForkedProcessError: TensorFlow was running in the parent of this forked process.
         """
-        config, model = network.load_transcriber(weights or network.shipped_weights(), precision)
+        path = weights or network.shipped_weights()
+        config, model = network.load_transcriber(path, precision)
         if window_frames is not None:
             config = replace(config, "inference", window_frames=window_frames)
-        return cls.from_model(config, model)
+        transcriber = cls.from_model(config, model)
+        transcriber._name = os.fspath(path)
+        return transcriber
 
     @classmethod
     def from_model(cls, config: Config, model: keras.Model) -> Transcriber:
@@ -215,13 +219,18 @@ class Transcriber:
         return window_cutter(self.config, loudness)
 
     def run_model(self, windows: Sequence[Window]) -> Iterator[ModelOutput]:
-        """Yield the network's output for the kept frames of windows, at most a batch of them."""
+        """Yield the network's output for the kept frames of windows, at most a batch of them.
+
+        Raises:
+          InputError: the output holds values that are not finite numbers.
+        """
         waveforms = np.zeros((self._batch, len(windows[0].waveform)), np.float32)
         levels = np.ones(self._batch, np.float32)
         for row, window in enumerate(windows):
             waveforms[row] = window.waveform
             levels[row] = window.loudness
         outputs = self._backend(waveforms, levels)
+        self._check_finite(outputs, windows[0])
         margin = self.config.inference.margin_frames
         for row, window in enumerate(windows):
             kept = {
@@ -229,6 +238,15 @@ class Transcriber:
             }
             spectrogram = kept.pop("spectrogram", None)
             yield ModelOutput(spectrogram, kept, self.grid.seconds(window.first + window.frames))
+
+    def _check_finite(self, outputs: Mapping[str, Array], window: Window) -> None:
+        for name, values in outputs.items():
+            if not np.isfinite(values).all():
+                raise InputError(
+                    f"{self._name} gives values that are not finite numbers, first in its output {name!r} from "
+                    f"{self.grid.seconds(window.first):.2f} s on",
+                    fix="Take other weights: these are damaged, or their training has diverged.",
+                )
 
 
 def _blocks(

@@ -137,6 +137,7 @@ def test_everything_at_once_and_never_over_what_is_there(root: Path, tmp_path: P
         (["--weights=missing.npz", "tone.wav"], 1, "missing.npz: does not exist"),
         (["--weights=tone.wav", "tone.wav"], 1, "tone.wav: is not a weights file"),
         (["--weights=other.npz", "tone.wav"], 1, "other.npz: holds weights of another config"),
+        (["--weights=nan.npz", "tone.wav"], 1, "nan.npz: holds values that are not finite numbers"),
         (["--output_dir=tone.wav", "tone.wav"], 1, "tone.wav: cannot be made"),
         (["one/tone.wav", "--output_dir=out", "tone.wav"], 1, "would collide"),
     ],
@@ -146,6 +147,10 @@ def test_what_is_wrong_is_said_in_one_line(
 ) -> None:
     write(tmp_path / "tone.wav", noise(0.5))
     (tmp_path / "bad.flags").write_text("--program=loud\n")
+    if "--weights=nan.npz" in arguments:
+        config, arrays = load_weights(shipped_weights())
+        name = next(iter(arrays))
+        save_weights(tmp_path / "nan.npz", config, {**arrays, name: arrays[name] * np.nan})
     if "other.npz" in " ".join(arguments):
         config, arrays = load_weights(shipped_weights())
         save_weights(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 import pickle
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +114,70 @@ def test_truncated(saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "weights.npz"
     path.write_bytes(saved.read_bytes()[:-100])
     with pytest.raises(InputError, match="is not a weights file of tfamt"):
+        load_weights(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("half", [False, True])
+def test_values_that_are_not_numbers_name_file_and_variable(
+    saved: Path, tmp_path: Path, value: float, half: bool
+) -> None:
+    config, arrays = load_weights(saved)
+    name = max(arrays, key=lambda each: arrays[each].size)
+    damaged = arrays[name].copy()
+    damaged.flat[-1] = value
+    path = tmp_path / "nan.npz"
+    save_weights(path, config, {**arrays, name: damaged}, half=half)
+    with pytest.raises(InputError, match=r"nan\.npz: holds values that are not finite") as caught:
+        load_weights(path)
+    assert f"in {name}." in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("spectrogram", "window", 2**40),
+        ("spectrogram", "hop", 10**9),
+        ("spectrogram", "bins", 10**7),
+        ("model", "context_units", 10**8),
+        ("model", "reconstruction_units", 10**8),
+        ("model", "channels", [10**6]),
+        ("model", "channels", [4] * 40),
+        ("inference", "window_frames", 10**9),
+    ],
+)
+def test_a_config_of_absurd_sizes_is_refused_in_no_time(
+    saved: Path, tmp_path: Path, section: str, field: str, value: object
+) -> None:
+    with np.load(saved) as stored:
+        arrays = dict(stored)
+    config = json.loads(arrays["config"].tobytes())
+    config[section][field] = value
+    arrays["config"] = np.frombuffer(json.dumps(config).encode(), np.uint8)
+    path = tmp_path / "large.npz"
+    np.savez(path, **arrays)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=f"large.npz: {section}_{field} must "):
+            load_transcriber(path)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_array_that_claims_more_than_the_file_holds(saved: Path, tmp_path: Path) -> None:
+    with np.load(saved) as stored:
+        arrays = dict(stored)
+    name = max(arrays, key=lambda each: arrays[each].size)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f4", "fortran_order": False, "shape": (10**12,)}
+    )
+    path = tmp_path / "claims.npz"
+    np.savez(path, **{key: array for key, array in arrays.items() if key != name})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(f"{name}.npy", header.getvalue() + bytes(400))
+    with pytest.raises(InputError, match=r"claims\.npz: is not a weights file"):
         load_weights(path)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +19,10 @@ from tfamt.config import (
     ModelConfig,
     replace,
 )
+from tfamt.errors import InputError
 from tfamt.network.model import build_model
 from tfamt.transcription.backends import Backend, keras_backend
+from tfamt.transcription.jobs import failure
 from tfamt.transcription.transcriber import ModelOutput, Transcriber
 
 
@@ -164,6 +168,29 @@ def test_a_fault_anywhere_ends_everything_and_is_raised(where: str) -> None:
     with pytest.raises(_FaultError):
         transcriber.transcribe_blocks(blocks(), listener=listener)
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_output_that_is_no_number_names_model_and_recording(
+    tmp_path: Path, value: float
+) -> None:
+    config, backend = _model()
+    calls = itertools.count()
+
+    def network(windows: np.ndarray, loudness: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = {name: array.copy() for name, array in backend(windows, loudness).items()}
+        if next(calls) == 2:
+            outputs["onset"][0, 40, 3] = value
+        return outputs
+
+    transcriber = Transcriber(config, network)
+    with pytest.raises(InputError) as caught:
+        transcriber.transcribe(_noise(10), sample_rate=16000)
+    # Windows keep 48 frames.
+    assert str(caught.value).startswith(
+        "the model 'test' gives values that are not finite numbers, first in its output 'onset' from 3.07 s on"
+    )
+    assert str(failure(tmp_path / "a.wav", caught.value)).startswith(f"{tmp_path}/a.wav: the model")
 
 
 def test_listeners_hear_every_frame_once() -> None:
