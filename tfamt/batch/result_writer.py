@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +92,8 @@ class ResultWriter:
                 places = {
                     kind: temporary / f"notes{path.suffix}" for kind, path in job.outputs.items()
                 }
-                self._write(notes, places, job, overview)
+                with _named_after(job.outputs, places):
+                    self._write(notes, places, job, overview)
                 # Another program may have written there meanwhile.
                 job.check_outputs()
                 if self.journal:
@@ -129,3 +131,15 @@ class ResultWriter:
             )
         if "wav" in places:
             write_wav(notes, places["wav"], duration=job.duration)
+
+
+@contextlib.contextmanager
+def _named_after(outputs: dict[str, Path], places: dict[str, Path]) -> Iterator[None]:
+    """Let errors of files at temporary places name the results that they were to become."""
+    try:
+        yield
+    except InputError as error:
+        for kind, place in places.items():
+            if error.path == str(place):
+                raise InputError(error.problem, path=outputs[kind], fix=error.fix) from error
+        raise

@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 something could not be used (one line each), 2 wrong flags
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Callable
@@ -15,9 +14,12 @@ from typing import NoReturn, TypeVar
 from absl import app, flags, logging
 
 from tfamt.commands.signals import exit_after, note_signals
+from tfamt.commands.standard_streams import open_standard_streams, report, warn
 from tfamt.errors import InputError, TfamtError
 from tfamt.utils.optional_packages import missing_package
 from tfamt.utils.quiet_logs import quiet_import
+
+__all__ = ["refuse_arguments", "report", "required", "run", "warn"]
 
 T = TypeVar("T")
 
@@ -39,12 +41,16 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     quiet_import("tensorflow")
     signals_seen = note_signals()
-    _escape_unprintable()
+    output = open_standard_streams()
     try:
         try:
             app.run(main, flags_parser=lambda argv: _parse(argv, _help_text(main)))
         finally:
             sys.stdout.flush()
+    except SystemExit as end:
+        if output and output.failed and not end.code:
+            sys.exit(1)
+        raise
     except TfamtError as error:
         report(error)
         sys.exit(1)
@@ -58,24 +64,20 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
         if isinstance(error, ModuleNotFoundError) and (problem := missing_package(error)):
             report(problem)
             sys.exit(1)
+        if isinstance(error, OSError):
+            report(_describe(error))
+            sys.exit(1)
         raise
     sys.exit(0)
 
 
-def _escape_unprintable() -> None:
-    """Let standard output escape what its encoding lacks, as standard error does anyway."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def report(problem: Exception | str) -> None:
-    """Print a problem in one line on stderr."""
-    print(f"error: {' '.join(str(problem).split())}", file=sys.stderr)
-
-
-def warn(text: str) -> None:
-    """Print in one line on stderr what the user should see, though the command goes on."""
-    print(f"warning: {' '.join(text.split())}", file=sys.stderr)
+def _describe(error: OSError) -> InputError:
+    """Return an error of the operating system, such as a full disk, as one that the user can correct."""
+    return InputError(
+        error.strerror or str(error),
+        path=error.filename if isinstance(error.filename, str) else None,
+        fix="Check names, permissions and free space.",
+    )
 
 
 def _parse(argv: list[str], help_text: str) -> list[str]:

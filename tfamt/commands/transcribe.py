@@ -146,6 +146,8 @@ def _summary(result: FileResult) -> str:
 def _transcribe_stdin(names: list[str], outputs: OutputOptions, model: ModelSource) -> int:
     if names != [STDIN] or _JOURNAL.value:
         raise InputError("standard input (-) goes alone, and without --journal")
+    if sys.stdin is None:
+        raise InputError("standard input is closed", fix="Pipe a recording into this command.")
 
     def write(notes: Notes) -> None:
         for onset, offset, pitch, velocity in notes:

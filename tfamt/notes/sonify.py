@@ -7,7 +7,9 @@ no SoundFont and sounds the same on every machine.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import math
 import os
 from collections.abc import Iterator
@@ -53,7 +55,8 @@ def write_wav(
     with (
         new_file(path, overwrite=overwrite) as temporary,
         # A descriptor, because soundfile cannot encode every name.
-        temporary.open("r+b") as content,
+        temporary.open("r+b", buffering=0) as content,
+        _system_errors(content),
         soundfile.SoundFile(
             content.fileno(),
             "w",
@@ -67,6 +70,17 @@ def write_wav(
         file.software = SOFTWARE
         for block in synthesise(notes, duration=duration):
             file.write(block)
+
+
+@contextlib.contextmanager
+def _system_errors(file: io.FileIO) -> Iterator[None]:
+    """Raise OSError, such as for a full disk, where libsndfile says "System error": writing again shows which."""
+    try:
+        yield
+    except soundfile.LibsndfileError:
+        file.seek(0, os.SEEK_END)
+        file.write(bytes(2**16))
+        raise
 
 
 def is_synthesised(path: str | os.PathLike[str]) -> bool:

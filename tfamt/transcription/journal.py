@@ -6,9 +6,11 @@ after that, "failed" with the reason. The last line of a recording counts; a lin
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import stat
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,17 +38,21 @@ class Journal:
         text = json.dumps(settings, sort_keys=True)
         self._settings = hashlib.sha256(text.encode()).hexdigest()
         self._lock = threading.Lock()
+        self._path = path
         try:
             # Open as long as the manifest is: the lock goes with it.
             self._file = open(path, "a+b")  # noqa: SIM115
         except OSError as error:
-            raise InputError(f"cannot be written ({error.strerror})", path=path) from error
+            raise _unwritable(path, error) from error
+        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            self._file.close()
+            raise InputError("is not a regular file", path=path, fix="Choose another --journal.")
         lock_file(self._file, path, "is in use by another process")
         self._file.seek(0)
         content = self._file.read()
         self._entries = _entries(content, path)
         if content and not content.endswith(b"\n"):
-            self._file.write(b"\n")
+            self._append(b"\n")
 
     def is_done(self, recording: Path, outputs: Iterable[Path]) -> bool:
         """Return whether all results exist, of this very recording (by size and time of change) and these settings."""
@@ -80,7 +86,9 @@ class Journal:
 
     def close(self) -> None:
         """Release the journal for other processes."""
-        self._file.close()
+        # What could not be written has been reported; closing would try again.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def _write(self, recording: Path, state: str, **more: Any) -> None:
         entry = {
@@ -93,9 +101,28 @@ class Journal:
         line = json.dumps(entry) + "\n"
         with self._lock:
             self._entries[entry["recording"]] = entry
-            self._file.write(line.encode())
+            self._append(line.encode())
+
+    def _append(self, line: bytes) -> None:
+        """Append bytes, on the disk when this returns.
+
+        Raises:
+          InputError: the file cannot be written.
+        """
+        try:
+            self._file.write(line)
             self._file.flush()
             os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+
+
+def _unwritable(path: str | os.PathLike[str], error: OSError) -> InputError:
+    return InputError(
+        f"cannot be written ({error.strerror})",
+        path=path,
+        fix="Make room, or choose another --journal.",
+    )
 
 
 def _entries(content: bytes, path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
