@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import unicodedata
 from typing import Any
 
 _INVISIBLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
 """Categories of characters that break a line or a terminal, or that UTF-8 cannot encode."""
+
+
+_OPERATION = re.compile(r"\{\{function_node \S+\}\} | ?\[Op:\w+\]( name: ?)?")
 
 
 def printable(name: str | os.PathLike[str]) -> str:
@@ -26,6 +30,13 @@ def _escape(character: str) -> str:
     if 0xDC80 <= ord(character) <= 0xDCFF:
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")
+
+
+def reason_of(error: Exception) -> str:
+    """Return the cause of another package's error in one line, without TensorFlow's name of the operation."""
+    text = getattr(error, "strerror", None) or str(error)
+    lines = _OPERATION.sub("", str(text)).strip().splitlines()
+    return lines[0].strip().rstrip(".") if lines else type(error).__name__
 
 
 class TfamtError(Exception):

@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from tfamt.audio.data_size import is_page_cut_off, read_tagged_frames
-from tfamt.audio.files import OpenFile, Waveform, reason_of
+from tfamt.audio.files import OpenFile, Waveform
 from tfamt.audio.formats import (
     ABSOLUTE_TIMELINES,
     CODEC_DELAYS,
@@ -27,7 +27,7 @@ from tfamt.audio.formats import (
     UNDERSTATED_DELAYS,
 )
 from tfamt.audio.pcm import RateConverter, frame_samples, silence
-from tfamt.errors import IncompleteError, InputError
+from tfamt.errors import IncompleteError, InputError, reason_of
 
 MAX_MISSING_SECONDS = 0.5
 """Audio that a file may lack, compared with what its header states, without being taken for cut off."""

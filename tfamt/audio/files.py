@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tfamt.audio.data_size import DataSize, read_data_size
 from tfamt.audio.formats import DEMUXERS, EXACT_LENGTHS, STATED_LENGTHS
 from tfamt.audio.splicing import with_data_size
-from tfamt.errors import InputError
+from tfamt.errors import InputError, reason_of
 
 SAMPLE_RATE = 16_000
 """Samples per second of everything that `tfamt.audio.reading` returns."""
@@ -260,9 +260,3 @@ def _tagged_seconds(stream: Any) -> float | None:
         return 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds)
     except (KeyError, ValueError):
         return None
-
-
-def reason_of(error: Exception) -> str:
-    """Return the cause of an error of FFmpeg, without the file's name."""
-    text = getattr(error, "strerror", None) or str(error)
-    return " ".join(str(text).split()).rstrip(".")

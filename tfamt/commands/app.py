@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from logging import ERROR, getLogger
 from typing import NoReturn, TypeVar
 
 from absl import app, flags, logging
@@ -40,6 +41,8 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     # oneDNN calls it one that a processor has no AVX-512. A value set by the user stays.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     quiet_import("tensorflow")
+    # It warns where the home folder cannot be written, and uses a temporary one.
+    getLogger("matplotlib").setLevel(ERROR)
     signals_seen = note_signals()
     output = open_standard_streams()
     try:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tfamt.audio.loudness import loudness
 from tfamt.audio.reading import resample
 from tfamt.config import Config
-from tfamt.errors import InputError
+from tfamt.errors import InputError, reason_of
 from tfamt.export.serving_module import ServingModule
 from tfamt.network.frontend import build_recording_frontend
 from tfamt.network.trained_models import load_model
@@ -249,5 +249,4 @@ def _to_next_version(temporary: Path, output: Path) -> Path:
 
 
 def _unwritable(path: Path, error: Exception) -> InputError:
-    reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-    return InputError(f"cannot be written to ({reason})", path=path)
+    return InputError(f"cannot be written to ({reason_of(error)})", path=path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfamt.errors import InputError
+from tfamt.errors import InputError, reason_of
 from tfamt.utils.atomic_files import atomic_write
 
 CHECKSUMS = ".sha256.json"
@@ -55,7 +55,7 @@ class Checkpoints:
             # A damaged file may fail in any part of what reads it.
             except Exception as error:
                 damaged.append(
-                    f"checkpoint {_prefix(folder, step)} is damaged ({_first_line(error)})"
+                    f"checkpoint {_prefix(folder, step)} is damaged ({reason_of(error)})"
                 )
                 continue
             for problem in damaged:
@@ -81,12 +81,16 @@ class Checkpoints:
             self._checkpoint.write(str(_prefix(self._own, step)))
             _write_checksums(self._own, step)
             self._kept = [*(kept for kept in self._kept if kept != step), step][-_KEPT:]
-            # The list that TensorFlow's own tools read.
-            names = [_prefix(Path(), kept).name for kept in self._kept]
-            tf.compat.v1.train.update_checkpoint_state(str(self._own), names[-1], names)
+            self._write_list()
             self._delete_others()
         except (OSError, tf.errors.OpError, InputError) as error:
             raise unwritable(self._run_dir, step, error) from error
+
+    def _write_list(self) -> None:
+        """Write the list of checkpoints that TensorFlow's own tools read."""
+        lines = [f'model_checkpoint_path: "ckpt-{self._kept[-1]}"']
+        lines += [f'all_model_checkpoint_paths: "ckpt-{step}"' for step in self._kept]
+        atomic_write(self._own / "checkpoint", "\n".join(lines) + "\n")
 
     def _delete_others(self) -> None:
         for path in self._own.glob("ckpt-*"):
@@ -162,11 +166,7 @@ def _sha256(path: Path) -> str:
 def unwritable(run_dir: Path, step: int, error: Exception) -> InputError:
     """Return the error for a checkpoint that cannot be written."""
     return InputError(
-        f"the checkpoint of step {step} cannot be written ({_first_line(error)}); the one before is whole",
+        f"the checkpoint of step {step} cannot be written ({reason_of(error)}); the one before is whole",
         path=run_dir,
         fix="Make room and start the command again: the run resumes from there.",
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -12,7 +12,7 @@ from typing import Any
 
 from tfamt.config import Config
 from tfamt.config_migration import migrate
-from tfamt.errors import InputError
+from tfamt.errors import InputError, reason_of
 from tfamt.utils.atomic_files import atomic_write
 
 _DECIDES_WEIGHTS = ("spectrogram", "model")
@@ -110,12 +110,23 @@ class MetricsLog:
         self.path = folder / "metrics.jsonl"
 
     def append(self, step: int, group: str, scalars: Mapping[str, float]) -> None:
-        """Append a line."""
+        """Append a line.
+
+        Raises:
+          InputError: the file cannot be written.
+        """
         line = json.dumps({"step": step, "group": group, **scalars})
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise InputError(
+                f"cannot be written ({reason_of(error)})",
+                path=self.path,
+                fix="Make room and start the command again: the run resumes from its last checkpoint.",
+            ) from error
 
     def lines(self) -> list[dict[str, Any]]:
         """Return all whole lines; a killed process may leave the last one truncated."""

@@ -17,6 +17,7 @@ from tensorboard.plugins.hparams import api as hparams
 from tfamt.network.model import FEATURE_MAP
 from tfamt.notes.sonify import SAMPLE_RATE, synthesise
 from tfamt.notes.table import Notes
+from tfamt.training.event_file import writing
 from tfamt.transcription.note_decoder import decode
 
 if TYPE_CHECKING:
@@ -28,12 +29,11 @@ T = TypeVar("T")
 
 def write_config(writer: tf.summary.SummaryWriter, config: Config, run: str) -> None:
     """Write the config as text, and each of its fields as a hyper-parameter of the trial `run`."""
-    with writer.as_default():
+    with writing(writer):
         # Indented by four: TensorBoard shows Markdown.
         text = "\n".join(f"    {line}" for line in config.to_json().splitlines())
         tf.summary.text("config", text, step=0)
         hparams.hparams(hyper_parameters(config), trial_id=run)
-    writer.flush()
 
 
 def hyper_parameters(config: Config) -> dict[str, bool | int | float | str]:
@@ -71,11 +71,10 @@ def write_excerpt(
     grid = config.spectrogram.grid
     notes = decode({head: outputs[head] for head in config.model.heads}, config.decoding, grid)
     seconds = len(spectrogram) / grid.frames_per_second
-    with writer.as_default():
+    with writing(writer):
         for name, array in arrays.items():
             tf.summary.image(f"excerpt/{name}", picture(array)[None], step)
         tf.summary.audio("excerpt/notes", sound(notes, seconds), SAMPLE_RATE, step)
-    writer.flush()
 
 
 def feature_maps(model: keras.Model, spectrogram: Array) -> dict[str, Array]:

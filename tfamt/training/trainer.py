@@ -24,6 +24,7 @@ from tfamt.training.averages import WeightAverages
 from tfamt.training.checkpoints import Checkpoints
 from tfamt.training.distribution import check_batch_size, distribute, share_of
 from tfamt.training.ends import NonFiniteLossError, StoppedError
+from tfamt.training.event_file import writing
 from tfamt.training.gradients import Batch, sum_over_parts, sum_over_replicas
 from tfamt.training.losses import loss_terms, term_names, total_loss
 from tfamt.training.optimizer import FusedAdam, Schedule
@@ -294,7 +295,6 @@ class Trainer:
         self._write_summary(step, scalars, group)
 
     def _write_summary(self, step: int, scalars: Scalars, group: str) -> None:
-        with self.writer.as_default():
+        with writing(self.writer):
             for name, value in scalars.items():
                 tf.summary.scalar(f"{group}/{name}", value, step)
-        self.writer.flush()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import resource
 from pathlib import Path
 
 import keras
@@ -15,10 +17,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from tfamt.config import replace
+from tfamt.errors import InputError
 from tfamt.frames import FrameGrid
 from tfamt.network.model import FEATURE_MAP, build_model
 from tfamt.notes.table import Notes
 from tfamt.presets import preset
+from tfamt.training.event_file import writing
 from tfamt.training.tensorboard import (
     feature_maps,
     picture,
@@ -150,3 +154,19 @@ def test_profiler_takes_in_the_steps_asked_for(tmp_path: Path) -> None:
         False,
         False,
     ]
+
+
+def test_an_event_file_without_room_is_one_error(tmp_path: Path) -> None:
+    writer = tf.summary.create_file_writer(str(tmp_path / "logs"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(InputError) as caught, writing(writer):
+            tf.summary.text("long", "x" * 10_000, step=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert re.fullmatch(
+        r"the event file of TensorBoard cannot be written \(/\S+; File too large\)\. "
+        r"Make room and start the command again: the run resumes from its last checkpoint\.",
+        str(caught.value),
+    )
