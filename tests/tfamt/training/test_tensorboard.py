@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-import resource
+import shutil
 from pathlib import Path
 
 import keras
@@ -156,17 +156,16 @@ def test_profiler_takes_in_the_steps_asked_for(tmp_path: Path) -> None:
     ]
 
 
-def test_an_event_file_without_room_is_one_error(tmp_path: Path) -> None:
+def test_an_event_file_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     writer = tf.summary.create_file_writer(str(tmp_path / "logs"))
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    try:
-        with pytest.raises(InputError) as caught, writing(writer):
-            tf.summary.text("long", "x" * 10_000, step=0)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    writer.init()
+    shutil.rmtree(tmp_path / "logs")
+    (tmp_path / "logs").write_bytes(b"no folder")
+    with pytest.raises(InputError) as caught, writing(writer):
+        tf.summary.scalar("loss", 1.0, step=0)
     assert re.fullmatch(
-        r"the event file of TensorBoard cannot be written \(/\S+; File too large\)\. "
+        r"the event file of TensorBoard cannot be written \(.+\)\. "
         r"Make room and start the command again: the run resumes from its last checkpoint\.",
         str(caught.value),
     )
+    assert "{{" not in str(caught.value) and "[Op:" not in str(caught.value)
