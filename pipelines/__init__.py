@@ -7,4 +7,7 @@
 
 import lazy_loader
 
+# It prepares the import of TensorFlow, which modules of this package import before those of tfamt.
+import tfamt  # noqa: F401
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

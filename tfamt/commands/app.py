@@ -18,7 +18,6 @@ from tfamt.commands.signals import exit_after, note_signals
 from tfamt.commands.standard_streams import open_standard_streams, report, warn
 from tfamt.errors import InputError, TfamtError
 from tfamt.utils.optional_packages import missing_package
-from tfamt.utils.quiet_logs import quiet_import
 
 __all__ = ["refuse_arguments", "report", "required", "run", "warn"]
 
@@ -37,10 +36,6 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
       main: takes the program's name and its positional arguments, returns the exit code. The docstring of its module
         is the help text. It may raise `TfamtError` for errors that the user can correct.
     """
-    # What TensorFlow's native code notes would bury the one line that matters: its errors come as exceptions, too, and
-    # oneDNN calls it one that a processor has no AVX-512. A value set by the user stays.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    quiet_import("tensorflow")
     # It warns where the home folder cannot be written, and uses a temporary one.
     getLogger("matplotlib").setLevel(ERROR)
     signals_seen = note_signals()

@@ -78,3 +78,12 @@ def quiet_import(package: str) -> None:
     """
     if package not in sys.modules:
         sys.meta_path.insert(0, _QuietFinder(package))
+
+
+def quiet_tensorflow() -> None:
+    """Hide the notes of TensorFlow's native code, unless TF_CPP_MIN_LOG_LEVEL is set: its errors come as exceptions.
+
+    At its default level it calls it an error that a processor has no AVX-512.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quiet_import("tensorflow")
