@@ -66,7 +66,7 @@ def draw_bars(axes: Axes, notes: Notes, onset_width: float) -> None:
     bars = import_package("matplotlib.collections", _PURPOSE).PolyCollection(
         corners,
         array=notes.velocity,
-        cmap="turbo",
+        cmap="viridis",
         clim=(1, 127),
         edgecolors="face",
         linewidths=0.5,

@@ -157,6 +157,14 @@ class Notes:
             strict=True,
         )
 
+    def __repr__(self) -> str:
+        if not len(self):
+            return "Notes(0 notes)"
+        return (
+            f"Notes({len(self)} notes, {self.onset.min():.2f} to {self.end:.2f} s, "
+            f"pitches {self.pitch.min()} to {self.pitch.max()})"
+        )
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Notes) and list(self) == list(other)
 
