@@ -6,12 +6,17 @@ The config starts from --preset; each of its fields is a flag (--model_channels,
 holds checkpoints, TensorBoard logs, the config (config.json) and the weights so far (weights.npz). Started again with
 the same run folder, the run resumes from its last checkpoint; another network is refused, other changes are reported.
 
-Exit codes: 0 the run has reached its end, 75 SIGTERM stopped it, with a checkpoint, and it can be resumed.
+Exit codes: 0 the run has reached its end, 75 Ctrl-C, SIGTERM or SIGHUP stopped it, with a checkpoint, and the same
+command resumes it. A second Ctrl-C stops at once, with exit code 130; the run resumes from the checkpoint before.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import socket
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     from tfamt.training.trainer import Trainer
 
 STOPPED = 75
-"""Exit code of a run that SIGTERM has stopped: EX_TEMPFAIL, try again."""
+"""Exit code of a run that a signal has stopped: EX_TEMPFAIL, try again."""
 
 define_config_flags()
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of the run, made if missing.")
@@ -118,7 +123,7 @@ def main(argv: list[str]) -> int:
         if _DEMO_MIDI.value:
             preparation.prepare_demo(_DEMO_MIDI.value, run_dir / "data")
             data = [str(run_dir / "data")]
-        result = training_runs.train(config, run_dir, data, settings, on_start=_stop_on_sigterm)
+        result = training_runs.train(config, run_dir, data, settings, on_start=_stop_on_signals)
     return 0 if result.finished else STOPPED
 
 
@@ -160,8 +165,39 @@ def _steps_to_profile() -> tuple[int, int] | None:
     return int(given[0]), int(given[1])
 
 
-def _stop_on_sigterm(trainer: Trainer) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
+def _stop_on_signals(trainer: Trainer) -> None:
+    """Let SIGTERM, SIGHUP and the first Ctrl-C end the run after the present step, and a second Ctrl-C at once.
+
+    A thread reads the signals: the main thread handles them between calls of TensorFlow only, seconds later.
+    """
+    received, sender = socket.socketpair()
+    sender.setblocking(False)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # One that is ignored, as SIGHUP is by nohup, stays ignored.
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(sender.detach())
+    threading.Thread(target=_watch_signals, args=(received, trainer), daemon=True).start()
+
+
+def _watch_signals(received: socket.socket, trainer: Trainer) -> None:
+    interrupted = False
+    while number := received.recv(1)[0]:
+        trainer.stop()
+        if number != signal.SIGINT:
+            continue
+        last = (
+            b"interrupted"
+            if interrupted
+            else b"stopping after this step; Ctrl-C again stops at once"
+        )
+        with contextlib.suppress(OSError):
+            os.write(2, b"\n" + last + b"\n")
+        if interrupted:
+            # Files are written whole or not at all, so nothing is left to do.
+            os._exit(128 + signal.SIGINT)
+        interrupted = True
 
 
 def cli() -> None:

@@ -129,6 +129,12 @@ def _watching(
     thread.start()
     try:
         yield
+    except KeyboardInterrupt:
+        ready = done + sum(len(job.recordings) for job in unfinished if job.index.exists())
+        progress(
+            f"{ready} of {done + total} recordings are prepared and kept; the same command resumes from there"
+        )
+        raise
     finally:
         stop.set()
         thread.join()

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from tfamt.errors import InputError
+
+_DEATH = "Worker subprocess "
+_INTERRUPTED = f"return code -{signal.SIGINT:d}"
 
 
 def run_steps(steps: Any, workers: int, runner: str, arguments: Sequence[str]) -> None:
@@ -64,31 +67,50 @@ def raise_if_worker_dies() -> Iterator[None]:
 
     Raises:
       InputError: one has died.
+      KeyboardInterrupt: Ctrl-C, of which workers die as well.
     """
     deaths: list[str] = []
+    ended = threading.Event()
     before = threading.excepthook
 
     def listen(arguments: threading.ExceptHookArgs) -> None:
         text = str(arguments.exc_value)
-        if not text.startswith("Worker subprocess exited"):
+        if not text.startswith(_DEATH):
             # That the connection to it broke is no news.
             return
-        deaths.append(text)
-        # Of what wakes a main thread that waits for a lock, only a signal is real enough.
-        os.kill(os.getpid(), signal.SIGINT)
+        deaths.append(text.removeprefix(_DEATH))
+        if text.endswith(_INTERRUPTED):
+            # So is this process most likely, at the same moment.
+            ended.wait(1.0)
+        if not ended.is_set():
+            # Of what wakes a main thread that waits for a lock, only a signal is real enough.
+            os.kill(os.getpid(), signal.SIGINT)
 
     threading.excepthook = listen
     try:
         yield
     except KeyboardInterrupt as error:
-        if not deaths:
+        ended.set()
+        if all(death.endswith(_INTERRUPTED) for death in deaths):
             raise
         raise InputError(
-            f"a worker process died ({deaths[0].removeprefix('Worker subprocess ')})",
+            f"a worker process died ({deaths[0].strip()})",
             fix="If memory ran out, take fewer --workers. What is done stays: the same command resumes from there.",
         ) from error
     finally:
-        threading.excepthook = before
+        # Connections to workers that end now may still break.
+        threading.excepthook = _without_workers(before) if ended.is_set() else before
+
+
+def _without_workers(hook: Callable[[threading.ExceptHookArgs], Any]) -> Callable[..., Any]:
+    """Return a hook for exceptions of threads that passes on all but those of lost worker processes."""
+
+    def report(arguments: threading.ExceptHookArgs) -> None:
+        lost = arguments.exc_type.__module__.startswith("grpc")
+        if not lost and not str(arguments.exc_value).startswith(_DEATH):
+            hook(arguments)
+
+    return report
 
 
 @contextmanager

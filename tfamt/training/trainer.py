@@ -263,7 +263,9 @@ class Trainer:
                 self.save()
                 saved = time.monotonic()
             if stop and not over:
-                raise StoppedError(f"stopped after step {step}, with a checkpoint")
+                raise StoppedError(
+                    f"stopped after step {step}, with a checkpoint; the same command resumes from there"
+                )
             if over:
                 return
 

@@ -301,6 +301,29 @@ def _children(process: int) -> list[int]:
     return found + [grandchild for child in found for grandchild in _children(child)]
 
 
+def test_ctrl_c_says_what_is_kept(source: Path, tmp_path: Path) -> None:
+    """It reaches the workers, too, as from a terminal."""
+    output = tmp_path / "output"
+    process = subprocess.Popen(
+        [*PYTHON, *_arguments(source, output, "--workers=2")],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while process.poll() is None and not list(output.glob(".*.tfrecord")):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, printed = process.communicate(timeout=30)
+    assert process.returncode == 130
+    kept, interrupted = printed.splitlines()[-2:]
+    assert re.fullmatch(
+        r"\d of 5 recordings are prepared and kept; the same command resumes from there", kept
+    )
+    assert interrupted == "interrupted"
+    assert "Traceback" not in printed
+
+
 def test_a_worker_that_dies_is_an_error_and_not_a_wait(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "output"
     process = subprocess.Popen(

@@ -57,6 +57,10 @@ def _finish(process: ForkServerProcess, run_dir: Path) -> tuple[int | None, str]
     return process.exitcode, _output(run_dir).read_text()
 
 
+def _has_printed(text: str, run_dir: Path) -> bool:
+    return _output(run_dir).exists() and text in _output(run_dir).read_text()
+
+
 def _latest(run_dir: Path) -> int:
     """Step of the latest whole checkpoint; 0 without any."""
     latest = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
@@ -134,19 +138,23 @@ def test_kills_change_nothing(data: Path, undisturbed: Path, tmp_path: Path, kil
     _same_run(run_dir, undisturbed)
 
 
-def test_sigterm_ends_with_a_checkpoint_and_a_code_of_its_own(
+def test_signals_end_with_a_checkpoint_and_a_code_of_their_own(
     data: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     run_dir = tmp_path / "run"
-    process = _start(data, run_dir)
-    _wait(lambda: _latest(run_dir) >= 2, process)
-    process.terminate()
-    begin = time.monotonic()
-    code, said = _finish(process, run_dir)
-    assert time.monotonic() - begin < 20
-    assert code == 75
-    assert f"stopped after step {_latest(run_dir)}, with a checkpoint" in said
-    assert _latest(run_dir) < STEPS
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        begun = _latest(run_dir)
+        process = _start(data, run_dir, "--checkpoint_seconds=1000")
+        _wait(lambda: _has_printed("  loss ", run_dir), process)
+        os.kill(process.pid or 0, number)
+        begin = time.monotonic()
+        code, said = _finish(process, run_dir)
+        assert time.monotonic() - begin < 20
+        assert code == 75
+        assert begun < _latest(run_dir) < STEPS
+        stopped = f"stopped after step {_latest(run_dir)}, with a checkpoint; the same command"
+        assert stopped in said
+        assert ("Ctrl-C again stops at once" in said) == (number == signal.SIGINT)
 
     code, said = _finish(_start(data, run_dir, "--model_channels=5"), run_dir)
     assert code == 1
@@ -155,6 +163,21 @@ def test_sigterm_ends_with_a_checkpoint_and_a_code_of_its_own(
     code, said = _finish(_start(data, run_dir), run_dir)
     assert code == 0, said
     _same_run(run_dir, undisturbed)
+
+
+def test_a_second_ctrl_c_ends_at_once(data: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    # A step takes long beside the time between the two.
+    slow = ("--training_batch_size=256", "--checkpoint_seconds=1000", "--report_steps=1")
+    process = _start(data, run_dir, *slow)
+    _wait(lambda: _has_printed("step 1/", run_dir), process)
+    for _ in range(2):
+        os.kill(process.pid or 0, signal.SIGINT)
+        _wait(lambda: _has_printed("stopping after this step", run_dir), process)
+    code, said = _finish(process, run_dir)
+    assert code == 130, said
+    assert said.endswith("\ninterrupted\n") and "Traceback" not in said
+    assert _latest(run_dir) == 0
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(data: Path, tmp_path: Path) -> None:
