@@ -144,6 +144,7 @@ def test_signals_end_with_a_checkpoint_and_a_code_of_their_own(
     run_dir = tmp_path / "run"
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         begun = _latest(run_dir)
+        _output(run_dir).unlink(missing_ok=True)
         process = _start(data, run_dir, "--checkpoint_seconds=1000")
         _wait(lambda: _has_printed("  loss ", run_dir), process)
         os.kill(process.pid or 0, number)
