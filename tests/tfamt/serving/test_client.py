@@ -180,7 +180,8 @@ def test_drop_by_drop_is_given_up() -> None:
 @pytest.mark.parametrize(
     ("section", "values", "said"),
     [
-        ("inference", {"window_frames": 10**9}, "windows of 512000000000 samples"),
+        ("inference", {"window_frames": 60_000}, "windows of 30720000 samples"),
+        ("inference", {"window_frames": 10**9}, "at most 65,536. Received: 1000000000"),
         ("spectrogram", {"sample_rate": 44100}, "at 44100 Hz"),
         ("model", {"heads": ["drums"]}, "no config of tfamt"),
     ],
