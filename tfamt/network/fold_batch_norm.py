@@ -59,5 +59,7 @@ def _folded(
 ) -> list[NDArray[np.float32]]:
     kernel, bias = convolution.get_weights()
     gamma, beta, mean, variance = norm.get_weights()
-    slope = gamma / np.sqrt(variance + norm.epsilon)
+    # Damaged weights may state a negative variance: their outputs are refused.
+    with np.errstate(invalid="ignore"):
+        slope = gamma / np.sqrt(variance + norm.epsilon)
     return [kernel * slope, (bias - mean) * slope + beta]
