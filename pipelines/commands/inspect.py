@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from pipelines import studies
+from tfamt import network
 from tfamt.commands.app import run
 from tfamt.errors import InputError
 from tfamt.utils.output_paths import check_output_path, make_folder, new_file
@@ -100,7 +101,7 @@ def _name(model: str) -> str:
 
 
 def _weights(model: str) -> Path:
-    path = Path(model.rpartition("=")[2])
+    path = Path(network.resolve_weights(model.rpartition("=")[2]))
     return path / "weights.npz" if path.is_dir() else path
 
 

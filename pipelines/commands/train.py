@@ -2,9 +2,10 @@
 
 Usage: bin/train --flagfile=configs/NAME.flags [flags]
 
-The config starts from --preset; each of its fields is a flag (--model_channels, --training_steps, ...). The run folder
-holds checkpoints, TensorBoard logs, the config (config.json) and the weights so far (weights.npz). Started again with
-the same run folder, the run resumes from its last checkpoint; another network is refused, other changes are reported.
+The config starts from --preset, or without it from the config in --initial_weights, or from that of the run so far;
+each of its fields is a flag (--model_channels, --training_steps, ...). --print_config shows it. The run folder holds
+checkpoints, TensorBoard logs, the config (config.json) and the weights so far (weights.npz). Started again with the
+same run folder, the run resumes from its last checkpoint; another network is refused, other changes are reported.
 
 Exit codes: 0 the run has reached its end, 75 Ctrl-C, SIGTERM or SIGHUP stopped it, with a checkpoint, and the same
 command resumes it. A second Ctrl-C stops at once, with exit code 130; the run resumes from the checkpoint before.
@@ -27,7 +28,11 @@ from pipelines import training as training_runs
 from pipelines.input.augmentation_settings import AugmentationSettings
 from pipelines.training.settings import RunSettings
 from tfamt.commands.app import refuse_arguments, required, run
-from tfamt.commands.config_flags import config_from_flags, define_config_flags
+from tfamt.commands.config_flags import (
+    config_from_flags,
+    define_config_flags,
+    describe_presets,
+)
 from tfamt.errors import InputError
 from tfamt.utils.output_paths import make_folder
 
@@ -46,7 +51,15 @@ _DEMO_MIDI = flags.DEFINE_string(
     "demo_midi", None, "MIDI file to make a small data set of in the run folder, instead of --data."
 )
 _INITIAL_WEIGHTS = flags.DEFINE_string(
-    "initial_weights", None, "Weights file to begin with. Default: random weights."
+    "initial_weights",
+    None,
+    "Weights file to begin with, or tfamt:piano for the model in the package. Default: random weights.",
+)
+_PRINT_CONFIG = flags.DEFINE_bool(
+    "print_config", False, "Whether to print the config of the run as JSON, instead of training."
+)
+_LIST_PRESETS = flags.DEFINE_bool(
+    "list_presets", False, "Whether to list the presets, instead of training."
 )
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
@@ -112,11 +125,19 @@ _TRANSPOSE = flags.DEFINE_integer(
 def main(argv: list[str]) -> int:
     """Run the command; return its exit code."""
     refuse_arguments(argv)
+    if _LIST_PRESETS.value:
+        print(describe_presets())
+        return 0
+    config, changes = config_from_flags(_INITIAL_WEIGHTS.value, _RUN_DIR.value)
+    if _PRINT_CONFIG.value:
+        print(config.to_json(), end="")
+        return 0
     run_dir = Path(required(_RUN_DIR, fix="Name the folder of the run."))
     if bool(_DATA.value) == bool(_DEMO_MIDI.value):
         raise InputError("give either --data or --demo_midi")
-    config = config_from_flags()
     settings = _settings()
+    for change in changes:
+        print(f"note: {change}")
     make_folder(run_dir)
     with training_runs.restart_if_worker_is_lost():
         data = list(_DATA.value or ())

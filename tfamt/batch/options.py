@@ -54,7 +54,8 @@ class ModelSource:
         """Return all settings that notes depend on, for the journal."""
         return {
             "version": __version__,
-            "weights": self.server or file_digest(self.weights or network.shipped_weights()),
+            "weights": self.server
+            or file_digest(network.resolve_weights(self.weights or network.shipped_weights())),
             "precision": self.precision,
             "window_frames": self.window_frames,
         }

@@ -18,6 +18,7 @@ from tfamt.commands.signals import exit_after, note_signals
 from tfamt.commands.standard_streams import open_standard_streams, report, warn
 from tfamt.errors import InputError, TfamtError
 from tfamt.utils.optional_packages import missing_package
+from tfamt.version import __version__
 
 __all__ = ["refuse_arguments", "report", "required", "run", "warn"]
 
@@ -86,6 +87,9 @@ def _parse(argv: list[str], help_text: str) -> list[str]:
         if _asks_for_help(argv):
             print(help_text)
             sys.exit(0)
+        if "--version" in _options(argv):
+            print(f"tfamt {__version__}")
+            sys.exit(0)
         remaining = list(flags.FLAGS(argv))
     # A flagfile that is no text is a ValueError; one that asks for itself again and again, a RecursionError.
     except (flags.Error, ValueError, RecursionError) as error:
@@ -97,9 +101,12 @@ def _parse(argv: list[str], help_text: str) -> list[str]:
     return remaining
 
 
+def _options(argv: list[str]) -> list[str]:
+    return argv[1 : argv.index("--")] if "--" in argv else argv[1:]
+
+
 def _asks_for_help(argv: list[str]) -> bool:
-    options = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
-    return not HELP_FLAGS.isdisjoint(options)
+    return not HELP_FLAGS.isdisjoint(_options(argv))
 
 
 def _help_text(main: Callable[[list[str]], int | None]) -> str:
@@ -108,7 +115,9 @@ def _help_text(main: Callable[[list[str]], int | None]) -> str:
     modules = [name for name in flags.FLAGS.flags_by_module_dict() if not name.startswith("absl.")]
     # Each module's help begins with an empty line and its name, which a user has no use for.
     lines = [line for name in modules for line in flags.FLAGS.module_help(name).split("\n")[2:]]
-    flagfile = "  --flagfile: Insert flags from the named file."
+    flagfile = (
+        "  --flagfile: Insert flags from the named file.\n  --version: Show the version of tfamt."
+    )
     return "\n".join([text.strip(), "", "Flags:", *lines, flagfile])
 
 

@@ -21,7 +21,7 @@ from tfamt.errors import InputError, reason_of
 from tfamt.export.serving_module import ServingModule
 from tfamt.network.frontend import build_recording_frontend
 from tfamt.network.trained_models import load_model
-from tfamt.network.weights import shipped_weights
+from tfamt.network.weights import resolve_weights, shipped_weights
 from tfamt.notes import sonify as sound
 from tfamt.notes.table import Notes
 from tfamt.utils.output_paths import make_folder
@@ -63,7 +63,7 @@ def export_saved_model(
     Raises:
       InputError: the weights cannot be used, the folder cannot be written, or the models differ.
     """
-    source = Path(weights or shipped_weights())
+    source = Path(resolve_weights(weights or shipped_weights()))
     make_folder(output)
     config, model = load_model(source)
     with _beside(Path(output)) as temporary:

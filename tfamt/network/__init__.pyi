@@ -11,6 +11,7 @@ from .trained_models import load_transcriber as load_transcriber
 from .weights import average_weights as average_weights
 from .weights import load_weights as load_weights
 from .weights import named_weights as named_weights
+from .weights import resolve_weights as resolve_weights
 from .weights import save_weights as save_weights
 from .weights import shipped_weights as shipped_weights
 from .weights import weights_path as weights_path

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Arrays = Mapping[str, NDArray[np.float32]]
 SHIPPED = "piano"
 """The model inside the package."""
+PACKAGE = "tfamt:"
+"""Beginning of the names of models inside the package, such as "tfamt:piano"."""
 _MAX_BYTES = 2**29
 """Thirty times what the paper's networks need; an archive can promise any number."""
 
@@ -31,6 +33,26 @@ _MAX_BYTES = 2**29
 def shipped_weights(name: str = SHIPPED) -> str:
     """Path of weights that come with the package."""
     return str(resources.files("tfamt") / "models" / f"{name}.npz")
+
+
+def resolve_weights(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return the file of "tfamt:NAME", a model inside the package; any other path as it is.
+
+    Raises:
+      InputError: the package has no such model.
+    """
+    text = os.fspath(path)
+    if not text.startswith(PACKAGE):
+        return path
+    found = shipped_weights(text.removeprefix(PACKAGE))
+    if not os.path.isfile(found):
+        folder = resources.files("tfamt") / "models"
+        names = sorted(item.name[:-4] for item in folder.iterdir() if item.name.endswith(".npz"))
+        raise InputError(
+            f"there is no model {text!r} in the package",
+            fix=f"Models: {', '.join(PACKAGE + name for name in names)}.",
+        )
+    return found
 
 
 def weights_path(run: str | None, weights: str | None) -> str:
@@ -42,7 +64,7 @@ def weights_path(run: str | None, weights: str | None) -> str:
     if run and not weights:
         return os.path.join(run, "weights.npz")
     if weights and not run:
-        return weights
+        return os.fspath(resolve_weights(weights))
     raise InputError("give either --run or --weights")
 
 
@@ -81,10 +103,14 @@ def save_weights(
 def load_weights(path: str | os.PathLike[str]) -> tuple[Config, Arrays]:
     """Read what `save_weights` wrote.
 
+    Args:
+      path: the file, or "tfamt:NAME" for a model inside the package.
+
     Raises:
       InputError: the file is missing, is no weights file of tfamt, was cut short, or holds values that are not
         finite numbers.
     """
+    path = resolve_weights(path)
     wrong = InputError(
         "is not a weights file of tfamt",
         path=path,

@@ -290,5 +290,5 @@ def transcribe(
       InputError: the audio or the weights cannot be used.
       ForkedProcessError: TensorFlow was running in the parent of this forked process.
     """
-    transcriber = _loaded.get(weights or network.shipped_weights())
+    transcriber = _loaded.get(network.resolve_weights(weights or network.shipped_weights()))
     return transcriber.transcribe(audio, sample_rate=sample_rate)
