@@ -38,12 +38,23 @@ def launch(module, extras=(), extras_of_flags=None):
 
     In an environment that has tfamt that one is used, else .venv in the checkout, which is made if need be.
 
-    extras_of_flags: the extras that the command needs only if a flag is given, by the name of the flag.
+    extras_of_flags: the extras that the command needs only if a flag is given, by the name of the flag, or by
+      NAME=VALUE if it depends on the value.
     """
-    names = [re.sub("^--?|=.*", "", text) for text in sys.argv[1:] if text.startswith("-")]
-    extras = [*extras, *(extra for flag, extra in (extras_of_flags or {}).items() if flag in names)]
+    given = flags_given(sys.argv[1:])
+    extras = [*extras, *(extra for flag, extra in (extras_of_flags or {}).items() if flag in given)]
     # -P keeps the caller's folder, where other modules may lie about, off the search path.
     execute(["-P", "-m", module], extras)
+
+
+def flags_given(arguments):
+    """Return the flags among arguments, each as NAME and as NAME=VALUE."""
+    given = set()
+    for text, following in zip(arguments, [*arguments[1:], ""]):
+        if text.startswith("-"):
+            name, _, value = text.lstrip("-").partition("=")
+            given |= {name, "%s=%s" % (name, value or following)}
+    return given
 
 
 def launch_folder(name, extras=()):

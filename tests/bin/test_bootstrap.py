@@ -136,6 +136,11 @@ def test_a_flag_asks_for_its_extra(bootstrap: ModuleType, monkeypatch: pytest.Mo
         monkeypatch.setattr(sys, "argv", ["hello", *arguments])
         bootstrap.launch("tfamt.hello", ["data"], {"png": "plots"})
     assert asked == [["data", "plots"], ["data", "plots"], ["data"], ["data"]]
+    asked.clear()
+    for arguments in (["--format=onnx"], ["--format", "onnx"], ["--format=savedmodel", "onnx"], []):
+        monkeypatch.setattr(sys, "argv", ["hello", *arguments])
+        bootstrap.launch("tfamt.hello", extras_of_flags={"format=onnx": "serving"})
+    assert asked == [["serving"], ["serving"], [], []]
 
 
 @pytest.mark.parametrize(("minor", "missing"), [(12, ["older"]), (13, ["newer"]), (14, ["newer"])])
