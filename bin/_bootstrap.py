@@ -50,10 +50,13 @@ def launch(module, extras=(), extras_of_flags=None):
 def flags_given(arguments):
     """Return the flags among arguments, each as NAME and as NAME=VALUE."""
     given = set()
-    for text, following in zip(arguments, [*arguments[1:], ""]):
+    for position, text in enumerate(arguments):
         if text.startswith("-"):
             name, _, value = text.lstrip("-").partition("=")
-            given |= {name, "%s=%s" % (name, value or following)}
+            given |= {
+                name,
+                "%s=%s" % (name, value or "".join(arguments[position + 1 : position + 2])),
+            }
     return given
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import os
 from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
 
+from tfamt.audio.read_ahead import read_ahead
 from tfamt.audio.stream import NAME, open_stream
 from tfamt.batch.options import FileResult, ModelSource, OutputOptions
 from tfamt.batch.result_writer import ResultWriter
@@ -28,6 +31,9 @@ def transcribe_stream(
 ) -> FileResult:
     """Transcribe audio from a stream of bytes into files named "stdin", as `bin/transcribe -` does.
 
+    Where there are such files, and they may not be replaced, the names are "stdin-2", "stdin-3" and so on. The stream
+    is read from the beginning of this call, while the model is being loaded.
+
     Args:
       stream: a wav is transcribed as it comes, other kinds after their end.
       outputs: which files to write.
@@ -38,9 +44,19 @@ def transcribe_stream(
       InputError: the stream is no audio, a file exists already, or the model cannot be loaded.
       IncompleteError: the stream breaks off, and `outputs.partial` is false.
     """
+    with read_ahead(stream) as ahead:
+        return _transcribe(ahead, outputs, model, listener)
+
+
+def _transcribe(
+    stream: BufferedReader,
+    outputs: OutputOptions,
+    model: ModelSource,
+    listener: Callable[[Notes], None] | None,
+) -> FileResult:
     if outputs.folder:
         make_folder(outputs.folder)
-    paths = output_paths(Path(outputs.folder or ".", "stdin"), outputs.endings)
+    paths = _output_paths(outputs)
     irreplaceable = frozenset() if outputs.overwrite else frozenset(paths.values())
     job = TranscriptionJob(Path(NAME), 0.0, paths, irreplaceable)
     job.check_outputs()
@@ -74,3 +90,13 @@ def transcribe_stream(
     job = dataclasses.replace(job, duration=samples / source.sample_rate)
     writer.deliver(Notes.from_rows(rows), job, overview)
     return FileResult(job.recording, paths, len(rows), fault)
+
+
+def _output_paths(outputs: OutputOptions) -> dict[str, Path]:
+    """Return the files by kind, under the first number that no file has."""
+    for number in itertools.count(1):
+        name = "stdin" if number == 1 else f"stdin-{number}"
+        paths = output_paths(Path(outputs.folder or ".", name), outputs.endings)
+        if outputs.overwrite or not any(map(os.path.lexists, paths.values())):
+            break
+    return paths

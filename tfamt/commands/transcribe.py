@@ -10,8 +10,9 @@ With --journal=FILE an interrupted batch resumes when it is started again: recor
 done are skipped, unless recording, weights or settings have changed since. Results that FILE records are replaced.
 
 Standard input: a wav is transcribed as it comes, other kinds after their end. Each note is written to standard output
-as soon as it is final, a line "onset,offset,pitch,velocity", and all notes into stdin.mid; --window_frames=128 gives
-them sooner. Velocity is relative to the loudness so far, with files to that of the whole recording.
+as soon as it is final, a line "onset,offset,pitch,velocity", and all notes into stdin.mid, or stdin-2.mid and so on if
+that exists; --window_frames=128 gives notes sooner. Velocity is relative to the loudness so far, with files to that of
+the whole recording.
 
 A folder stands for all recordings below it. In folders and patterns, hidden files and the sound that --wav made are no
 recordings, and links to folders are not followed. A file that several names stand for is transcribed once.
@@ -148,6 +149,9 @@ def _transcribe_stdin(names: list[str], outputs: OutputOptions, model: ModelSour
         raise InputError("standard input (-) goes alone, and without --journal")
     if sys.stdin is None:
         raise InputError("standard input is closed", fix="Pipe a recording into this command.")
+    print(
+        "listening to standard input while the model is being loaded", file=sys.stderr, flush=True
+    )
 
     def write(notes: Notes) -> None:
         for onset, offset, pitch, velocity in notes:
