@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
@@ -26,3 +26,16 @@ def writing(writer: tf.summary.SummaryWriter) -> Iterator[None]:
             f"the event file of TensorBoard cannot be written ({reason_of(error)})",
             fix="Make room and start the command again: the run resumes from its last checkpoint.",
         ) from error
+
+
+def write_scalars(
+    writer: tf.summary.SummaryWriter, step: int, scalars: Mapping[str, float], group: str
+) -> None:
+    """Write scalars of a step as "group/name".
+
+    Raises:
+      InputError: the file cannot be written.
+    """
+    with writing(writer):
+        for name, value in scalars.items():
+            tf.summary.scalar(f"{group}/{name}", value, step)

@@ -24,7 +24,7 @@ from tfamt.training.averages import WeightAverages
 from tfamt.training.checkpoints import Checkpoints
 from tfamt.training.distribution import check_batch_size, distribute, share_of
 from tfamt.training.ends import NonFiniteLossError, StoppedError
-from tfamt.training.event_file import writing
+from tfamt.training.event_file import write_scalars
 from tfamt.training.gradients import Batch, sum_over_parts, sum_over_replicas
 from tfamt.training.losses import loss_terms, term_names, total_loss
 from tfamt.training.optimizer import FusedAdam, Schedule
@@ -281,7 +281,7 @@ class Trainer:
         means["learning_rate"] = float(self.optimizer.learning_rate)
         self._log(step, means, "train")
         speed = clock.lap(self.config.training.batch_size)
-        self._write_summary(step, speed, "speed")
+        write_scalars(self.writer, step, speed, "speed")
         report(step, means | speed)
 
     def _any_worker(self, flag: bool) -> bool:
@@ -294,9 +294,4 @@ class Trainer:
 
     def _log(self, step: int, scalars: Scalars, group: str) -> None:
         self.metrics.append(step, group, scalars)
-        self._write_summary(step, scalars, group)
-
-    def _write_summary(self, step: int, scalars: Scalars, group: str) -> None:
-        with writing(self.writer):
-            for name, value in scalars.items():
-                tf.summary.scalar(f"{group}/{name}", value, step)
+        write_scalars(self.writer, step, scalars, group)
