@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import threading
@@ -33,7 +34,8 @@ from tfamt.commands.config_flags import (
     define_config_flags,
     describe_presets,
 )
-from tfamt.errors import InputError
+from tfamt.errors import InputError, printable
+from tfamt.training.checkpoint_files import newest_whole_step
 from tfamt.utils.output_paths import make_folder
 
 if TYPE_CHECKING:
@@ -136,6 +138,12 @@ def main(argv: list[str]) -> int:
     if bool(_DATA.value) == bool(_DEMO_MIDI.value):
         raise InputError("give either --data or --demo_midi")
     settings = _settings()
+    if newest_whole_step(run_dir / "checkpoints") >= config.training.steps:
+        print(
+            f"the run has made its {config.training.steps} steps; --training_steps takes it further"
+        )
+        print(_next_commands(run_dir))
+        return 0
     for change in changes:
         print(f"note: {change}")
     make_folder(run_dir)
@@ -145,7 +153,20 @@ def main(argv: list[str]) -> int:
             preparation.prepare_demo(_DEMO_MIDI.value, run_dir / "data")
             data = [str(run_dir / "data")]
         result = training_runs.train(config, run_dir, data, settings, on_start=_stop_on_signals)
-    return 0 if result.finished else STOPPED
+    if not result.finished:
+        return STOPPED
+    print(_next_commands(run_dir))
+    return 0
+
+
+def _next_commands(run_dir: Path) -> str:
+    """Return a line with what a trained model is used by."""
+    name = shlex.quote(printable(run_dir))
+    data = f" --data={','.join(_DATA.value)}" if _DATA.value else f" --data={name}/data"
+    return (
+        f"next: bin/evaluate --run={name}{data} --split=validation; bin/tune --run={name}{data} --help; "
+        f"bin/transcribe --weights={name}/weights.npz RECORDING"
+    )
 
 
 def _settings() -> RunSettings:

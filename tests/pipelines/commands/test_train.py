@@ -103,3 +103,17 @@ def test_data_sets_may_be_named_twice_or_hold_one_split(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(InputError, match="other: holds no recording of the split 'train'"):
         load_splits([a, b])
+
+
+def test_a_finished_run_says_so_at_once(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    (folder / "ckpt-7.index").write_bytes(b"index")
+    (folder / "ckpt-7.data-00000-of-00001").write_bytes(b"data")
+    arguments = ("--preset=tiny", f"--run_dir={tmp_path}", "--data=nowhere")
+    done = run(*arguments, "--training_steps=7", cwd=root)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.splitlines()
+    assert first == "the run has made its 7 steps; --training_steps takes it further"
+    assert second.startswith(f"next: bin/evaluate --run={tmp_path} --data=nowhere ")
+    assert "nowhere: is not a prepared" in run(*arguments, "--training_steps=8", cwd=root).stderr

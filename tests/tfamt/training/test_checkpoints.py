@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 
 from tfamt.errors import InputError
-from tfamt.training.checkpoints import CHECKSUMS, Checkpoints
+from tfamt.training.checkpoint_files import CHECKSUMS, newest_whole_step
+from tfamt.training.checkpoints import Checkpoints
 
 
 class Run:
@@ -138,7 +139,9 @@ def test_the_list_of_checkpoints_may_be_damaged(folder: Path, content: bytes | N
 
 
 def test_after_a_fall_back_the_damaged_one_is_replaced(folder: Path) -> None:
+    assert newest_whole_step(folder / "checkpoints") == 30
     flip(folder / "checkpoints" / "ckpt-30.index", 5)
+    assert newest_whole_step(folder / "checkpoints") == 2
     run = Run(folder)
     assert run.restore() == 2
     run.save(3)
@@ -179,3 +182,4 @@ def test_one_that_was_being_written_is_none(folder: Path, tmp_path: Path) -> Non
     run = Run(folder)
     assert (run.restore(), run.warnings) == (30, [])
     assert Run(tmp_path / "nothing").restore() == 0
+    assert newest_whole_step(tmp_path / "nothing" / "checkpoints") == 0
