@@ -118,8 +118,13 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    packages=find_packages(include=["tfamt", "tfamt.*", "pipelines", "pipelines.*"]),
+    packages=[
+        *find_packages(include=["tfamt", "tfamt.*", "pipelines", "pipelines.*"]),
+        "tfamt.configs",
+    ],
+    package_dir={"tfamt.configs": "configs"},
     package_data={
+        "tfamt.configs": ["*.flags"],
         "tfamt": ["py.typed", "models/*.npz", "models/*.md"],
         # What each package loads lazily stands in its stub.
         "": ["*.pyi"],

@@ -106,7 +106,7 @@ def check(python: str, folder: Path) -> None:
       ValueError: the notes are not the golden ones.
     """
     source = folder / "source"
-    for name in ("tfamt", "pipelines"):
+    for name in ("tfamt", "pipelines", "configs"):
         # Building beside the sources would take over what older builds left there.
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
@@ -124,7 +124,7 @@ def check(python: str, folder: Path) -> None:
     compare_notes(folder / "notes" / "prelude.csv", ROOT / "tests" / "data" / "prelude_notes.csv")
 
     (folder / "examples").symlink_to(ROOT / "examples")
-    _run(folder, str(bin_folder / "tfamt-train"), f"--flagfile={ROOT / 'configs' / 'tiny.flags'}")
+    _run(folder, str(bin_folder / "tfamt-train"), "--flagfile=tfamt:tiny")
     export = str(bin_folder / "tfamt-export")
     _run(folder, export, f"--weights={folder / 'runs' / 'tiny' / 'weights.npz'}", "exported")
     _run(folder, venv_python, "-c", _RUN_EXPORT, str(folder / "exported" / "1"))

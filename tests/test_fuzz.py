@@ -188,7 +188,7 @@ def flagfiles(folder: Path) -> None:
     from tfamt.commands.config_flags import config_from_flags
 
     def main(argv: list[str]) -> int:
-        assert isinstance(config_from_flags(), Config)
+        assert isinstance(config_from_flags()[0], Config)
         return 0
 
     main.__module__ = train.__name__

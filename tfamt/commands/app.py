@@ -14,6 +14,7 @@ from typing import NoReturn, TypeVar
 
 from absl import app, flags, logging
 
+from tfamt.commands.flagfiles import expand_flagfiles
 from tfamt.commands.signals import exit_after, note_signals
 from tfamt.commands.standard_streams import open_standard_streams, report, warn
 from tfamt.errors import InputError, TfamtError
@@ -83,7 +84,7 @@ def _parse(argv: list[str], help_text: str) -> list[str]:
     try:
         if not _asks_for_help(argv):
             # A flagfile may ask, too.
-            argv = flags.FLAGS.read_flags_from_files(argv)
+            argv = flags.FLAGS.read_flags_from_files(expand_flagfiles(argv))
         if _asks_for_help(argv):
             print(help_text)
             sys.exit(0)
@@ -115,10 +116,11 @@ def _help_text(main: Callable[[list[str]], int | None]) -> str:
     modules = [name for name in flags.FLAGS.flags_by_module_dict() if not name.startswith("absl.")]
     # Each module's help begins with an empty line and its name, which a user has no use for.
     lines = [line for name in modules for line in flags.FLAGS.module_help(name).split("\n")[2:]]
-    flagfile = (
-        "  --flagfile: Insert flags from the named file.\n  --version: Show the version of tfamt."
-    )
-    return "\n".join([text.strip(), "", "Flags:", *lines, flagfile])
+    lines += [
+        "  --flagfile: Insert flags from the named file; tfamt:NAME for one that comes with tfamt.",
+        "  --version: Show the version of tfamt.",
+    ]
+    return "\n".join([text.strip(), "", "Flags:", *lines])
 
 
 def refuse_arguments(argv: list[str]) -> None:
