@@ -143,6 +143,7 @@ setup(
             "tfamt-inspect = pipelines.commands.inspect:cli",
             "tfamt-prepare = pipelines.commands.prepare:cli",
             "tfamt-rooms = pipelines.commands.rooms:cli",
+            "tfamt-runs = pipelines.commands.runs:cli",
             "tfamt-train = pipelines.commands.train:cli",
             "tfamt-transcribe = tfamt.commands.transcribe:cli",
             "tfamt-transcribe-cluster = pipelines.commands.transcribe_cluster:cli",

@@ -27,6 +27,13 @@ from tfamt.transcription.transcriber import Transcriber
 DATA_SETS = {"maps": 8688, "maestro": 60_438, "musicnet": 20_000}
 """Steps: 2000 epochs of 139, 967 and 320 recordings, 32 to a batch."""
 ALL = list(itertools.product(DATA_SETS, ("mel", "cqt"), ("", "_baseline")))
+SOME = [
+    ("maps", "mel", ""),
+    ("maps", "mel", "_baseline"),
+    ("maestro", "cqt", ""),
+    ("musicnet", "cqt", "_baseline"),
+]
+"""Each data set, input and network in one of them at least; the others are slow tests."""
 SMALLER = [
     "--training_steps=1", "--training_batch_size=2", "--training_window_frames=32",
     "--inference_window_frames=32", "--inference_margin_frames=8", "--model_channels=4,8",
@@ -123,7 +130,10 @@ def eagerly() -> Iterator[None]:
 
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
-@pytest.mark.parametrize(("data", "kind", "baseline"), ALL)
+@pytest.mark.parametrize(
+    ("data", "kind", "baseline"),
+    [each if each in SOME else pytest.param(*each, marks=pytest.mark.slow) for each in ALL],
+)
 def test_each_starts_steps_and_evaluates(
     parse, prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str],
     data: str, kind: str, baseline: str,
@@ -134,8 +144,9 @@ def test_each_starts_steps_and_evaluates(
     )  # fmt: skip
     assert train.main(["train"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
-    assert lines[-2].startswith("step 1/1  loss ") and "validation_note_f1" in lines[-1]
-    assert ("reconstruction" in lines[-2]) == (not baseline)
+    assert lines[-3].startswith("step 1/1  loss ") and "validation_note_f1" in lines[-2]
+    assert ("reconstruction" in lines[-3]) == (not baseline)
+    assert lines[-1].startswith(f"next: bin/evaluate --run={tmp_path} --data={prepared[data]} ")
     config, model = load_model(tmp_path / "weights.npz")
     assert json.loads((tmp_path / "config.json").read_text())["training"]["steps"] == 1
     stored = load_index(prepared[data], "test")[:1]

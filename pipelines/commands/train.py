@@ -19,6 +19,7 @@ import shlex
 import signal
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,7 +153,8 @@ def main(argv: list[str]) -> int:
         if _DEMO_MIDI.value:
             preparation.prepare_demo(_DEMO_MIDI.value, run_dir / "data")
             data = [str(run_dir / "data")]
-        result = training_runs.train(config, run_dir, data, settings, on_start=_stop_on_signals)
+        with _stopping_on_signals() as begin:
+            result = training_runs.train(config, run_dir, data, settings, on_start=begin)
     if not result.finished:
         return STOPPED
     print(_next_commands(run_dir))
@@ -207,27 +209,45 @@ def _steps_to_profile() -> tuple[int, int] | None:
     return int(given[0]), int(given[1])
 
 
-def _stop_on_signals(trainer: Trainer) -> None:
-    """Let SIGTERM, SIGHUP and the first Ctrl-C end the run after the present step, and a second Ctrl-C at once.
+@contextlib.contextmanager
+def _stopping_on_signals() -> Iterator[Callable[[Trainer], None]]:
+    """Let SIGTERM, SIGHUP and the first Ctrl-C end a run after the present step, and a second Ctrl-C at once.
 
     A thread reads the signals: the main thread handles them between calls of TensorFlow only, seconds later.
+
+    Yields:
+      A function that begins with it, for a trainer.
     """
     received, sender = socket.socketpair()
     sender.setblocking(False)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # One that is ignored, as SIGHUP is by nohup, stays ignored.
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, lambda *_: None)
-    signal.set_wakeup_fd(sender.detach())
-    threading.Thread(target=_watch_signals, args=(received, trainer), daemon=True).start()
+    before = {}
+
+    def begin(trainer: Trainer) -> None:
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            # One that is ignored, as SIGHUP is by nohup, stays ignored.
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(sender.fileno())
+        threading.Thread(target=_watch_signals, args=(received, trainer), daemon=True).start()
+
+    with received, sender:
+        try:
+            yield begin
+        finally:
+            if before:
+                signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            # Wakes the thread.
+            sender.shutdown(socket.SHUT_RDWR)
 
 
 def _watch_signals(received: socket.socket, trainer: Trainer) -> None:
     interrupted = False
-    while number := received.recv(1)[0]:
+    while content := received.recv(1):
         trainer.stop()
-        if number != signal.SIGINT:
+        if content[0] != signal.SIGINT:
             continue
         last = (
             b"interrupted"

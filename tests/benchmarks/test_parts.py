@@ -91,6 +91,7 @@ def test_made_recordings_are_what_is_asked_for(tmp_path: Path) -> None:
     assert np.abs(audio[: first - 200]).max(initial=0) < 0.1 * np.abs(audio[first:][:3200]).max()
 
 
+@pytest.mark.slow
 def test_prepare_prints_its_speed(root: Path) -> None:
     done = run("prepare", "--recordings=1", "--minutes=0.2", "--repeats=1", cwd=root)
     assert done.returncode == 0, done.stderr
@@ -120,6 +121,7 @@ def test_input_prints_both_rates_and_their_ratio(root: Path) -> None:
     assert 100 < peak < 2000
 
 
+@pytest.mark.slow
 def test_train_prints_times_that_add_up(root: Path) -> None:
     done = run("train", "--preset=tiny", "--batch_size=2", "--repeats=1", cwd=root)
     assert done.returncode == 0, done.stderr
@@ -133,6 +135,7 @@ def test_train_prints_times_that_add_up(root: Path) -> None:
     assert wall["forward"] > 0 and wall["step"] > 0
 
 
+@pytest.mark.slow
 def test_train_prints_the_memory_of_a_run(root: Path) -> None:
     done = run("train", "--preset=tiny", "--batch_size=2", "--steps=20", cwd=root)
     assert done.returncode == 0, done.stderr

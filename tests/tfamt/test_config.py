@@ -148,6 +148,7 @@ def test_each_flag_shows_what_its_field_describes() -> None:
         for name in settings_of(type(getattr(Config(), section))):
             assert "Default: " in shown.pop(f"{section}_{name}"), name
     assert shown.pop("preset").endswith("Default: icpr2020_mel.")
+    assert shown.pop("name") == "Name of the model, instead of that of its config."
     assert not shown
 
 

@@ -81,7 +81,7 @@ def changes_since(
         ) from error
     if isinstance(before, dict):
         before = migrate(before)
-    old, new = _flat(before), _flat(json.loads(json.dumps(now)))
+    old, new = flatten(before), flatten(json.loads(json.dumps(now)))
     compared = old.keys() | {name for name in new if name.startswith(complete)}
     return [
         f"{name} was {old.get(name)}, is {new.get(name)}"
@@ -90,13 +90,13 @@ def changes_since(
     ]
 
 
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
+def flatten(value: Any, name: str = "") -> dict[str, Any]:
     """Flatten nested objects to one with dotted names."""
     if not isinstance(value, dict):
         return {name: value}
     flat: dict[str, Any] = {}
     for key, item in value.items():
-        flat |= _flat(item, f"{name}.{key}" if name else key)
+        flat |= flatten(item, f"{name}.{key}" if name else key)
     return flat
 
 

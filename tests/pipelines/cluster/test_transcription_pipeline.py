@@ -17,6 +17,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return command("pipelines.commands.transcribe_cluster", *arguments)
 
 
+@pytest.mark.slow
 def test_the_same_notes_as_the_local_command(root: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
     (source / "deep").mkdir(parents=True)

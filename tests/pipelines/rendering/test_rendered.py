@@ -186,6 +186,7 @@ def test_sound_keeps_to_its_labels_within_3_ms(tmp_path: Path, soundfont: Path) 
     assert abs(np.median(late)) < 0.003
 
 
+@pytest.mark.slow
 def test_every_piano_at_hand_keeps_to_its_labels(tmp_path: Path, shared_dir: Path) -> None:
     _scale(tmp_path / "a.mid")
     fonts = sorted((shared_dir / "data" / "pianos").glob("*.sf3"))
@@ -348,5 +349,5 @@ def test_rendered_and_trained_on_through_the_command_line(
         *("--training_steps=1", "--augment_tuning_cents=10", "--augment_transpose_semitones=2"),
     )
     assert trained.returncode == 0, trained.stderr
-    assert trained.stdout.splitlines()[-1].startswith("step 1/1  loss ")
+    assert trained.stdout.splitlines()[-2].startswith("step 1/1  loss ")
     assert (tmp_path / "run" / "weights.npz").is_file()

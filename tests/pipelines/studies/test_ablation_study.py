@@ -119,6 +119,7 @@ def test_a_study_runs_and_reports(study) -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again_and_what_is_missing_is(study, root: Path) -> None:
     folder, arguments, _ = study
     results = folder / "out" / "results"

@@ -117,6 +117,7 @@ def test_an_organ_goes_on_where_a_guitar_fades() -> None:
     assert left["organ"] > 0.5 and left["guitar"] < 0.1 and left["piano"] < 0.3
 
 
+@pytest.mark.slow
 def test_the_command_scores_the_transcriptions_of_the_model(root: Path, tmp_path: Path) -> None:
     recordings = tmp_path / "recordings"
     recordings.mkdir()

@@ -131,7 +131,8 @@ def test_kills_change_nothing(data: Path, undisturbed: Path, tmp_path: Path, kil
         assert process.exitcode == -signal.SIGKILL
         in_writing += _being_written(run_dir)
         assert begun < _latest(run_dir) < STEPS
-    assert in_writing >= 1
+    # By chance: a checkpoint may be complete before the process is killed.
+    assert in_writing >= 1 or kills < 10
     code, said = _finish(_start(data, run_dir), run_dir)
     assert code == 0, said
     assert "going on from step" in said

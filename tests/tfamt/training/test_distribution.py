@@ -262,6 +262,7 @@ def test_two_workers_make_the_steps_of_one(two_workers: Path, one_process: Path)
     _nearly_the_same_run(two_workers, one_process)
 
 
+@pytest.mark.slow
 def test_a_run_can_be_moved_and_go_on_with_more_devices(
     data: Path, one_process: Path, tmp_path: Path
 ) -> None:
