@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.support.processes import command
 from tfamt.config import Config, replace
@@ -76,6 +77,7 @@ def _take(place: Path, seed: int) -> None:
     write_midi(notes, place.with_suffix(".mid"))
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page(root: Path, tmp_path: Path) -> None:
     page = (root / "docs" / "guide" / "fine_tuning.md").read_text("utf-8")
     block = re.search(r"## Four commands\n\n```sh\n(.+?)```", page, re.DOTALL)

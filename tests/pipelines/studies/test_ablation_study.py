@@ -77,6 +77,7 @@ def study(root: Path, tmp_path_factory: pytest.TempPathFactory):
     return folder, arguments, done
 
 
+@pytest.mark.slow
 def test_a_study_runs_and_reports(study) -> None:
     folder, _, done = study
     assert done.stdout.splitlines() == [
@@ -142,6 +143,7 @@ def test_what_is_done_is_not_done_again_and_what_is_missing_is(study, root: Path
     assert done.returncode == 1 and "holds a study with other settings" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_at_work_is_left_to_it_and_the_others_are_done(study, root: Path) -> None:
     folder, arguments, _ = study
     for name in ("icpr2020_mel_seed0_test.json", "icpr2020_mel_baseline_seed0_test.json"):
@@ -159,6 +161,7 @@ def test_a_run_at_work_is_left_to_it_and_the_others_are_done(study, root: Path) 
     assert done.stdout.splitlines()[:-1] == ["icpr2020_mel_seed0: evaluation"]
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_from_its_results_alone(study, root: Path) -> None:
     folder, arguments, _ = study
     results = shutil.copytree(folder / "out" / "results", folder / "elsewhere")
@@ -185,6 +188,7 @@ def test_a_study_goes_on_from_its_results_alone(study, root: Path) -> None:
     assert done.returncode == 1 and "holds a study with other data" in done.stderr
 
 
+@pytest.mark.slow
 def test_python_goes_on_with_what_the_command_began(study) -> None:
     folder, _, _ = study
     lost = folder / "out" / "results" / "icpr2020_mel_baseline_seed0_test.json"
@@ -209,6 +213,7 @@ def test_python_goes_on_with_what_the_command_began(study) -> None:
     assert lost.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_failed_training_is_reported_with_its_log(study, root: Path) -> None:
     folder, arguments, _ = study
     other = [a.replace("/out", "/failing") for a in arguments]

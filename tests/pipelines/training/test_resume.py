@@ -167,6 +167,7 @@ def test_signals_end_with_a_checkpoint_and_a_code_of_their_own(
     _same_run(run_dir, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_at_once(data: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     # A step takes long beside the time between the two.

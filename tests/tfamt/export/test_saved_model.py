@@ -139,6 +139,7 @@ def test_a_reconstructor_makes_one_signature_more(paper: Path, paper_export: Exp
     assert np.std(outputs["pianoroll"]) > 0.05
 
 
+@pytest.mark.slow
 def test_rolls_do_not_depend_on_the_level_of_a_recording(tmp_path: Path) -> None:
     smaller = replace(
         preset("piano"), "model", channels=(4, 8), temporal_context="none", refinement=4
@@ -348,6 +349,7 @@ def tensor_names(exported: Path) -> tuple[str, str]:
     return signature.inputs["waveform"].name, signature.outputs["pianoroll"].name
 
 
+@pytest.mark.slow
 def test_a_c_program_runs_it(exported: Path, music: np.ndarray, root: Path, tmp_path: Path) -> None:
     if not shutil.which("gcc"):
         pytest.skip("needs a C compiler, gcc")
@@ -414,6 +416,7 @@ def test_openvino_runs_lstms_of_any_length(
         np.testing.assert_allclose(outputs["pianoroll"], value, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["package", "paper"])
 def test_onnx_runtime(source: str, paper: Path, music: np.ndarray, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra serving: onnxruntime")

@@ -61,6 +61,7 @@ libc.fflush(None)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
 def test_threads_allocate_from_two_arenas(root: Path) -> None:
     heaps = {}
