@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tfamt.errors import InputError
+from tfamt.notes.columns import REAL_KINDS, real_numbers
+from tfamt.notes.midi import check_program
 from tfamt.notes.table import DEFAULT_VELOCITY, Notes, Row, extend_by_sustain
 from tfamt.notes.time_steps import separate_notes
 from tfamt.utils.optional_packages import import_package
@@ -36,7 +38,7 @@ def from_array(array: ArrayLike) -> Notes:
     Raises:
       InputError: it has another shape or impossible notes.
     """
-    rows = _numbers(array, "the array")
+    rows = real_numbers(array, "the array")
     if rows.ndim != 2 or rows.shape[1] not in (3, 4):
         raise InputError(
             "an array of notes must be [n, 4] (onset, offset, pitch, velocity) or [n, 3] (without velocity). "
@@ -69,16 +71,23 @@ def from_dataframe(frame: pandas.DataFrame) -> Notes:
             f"a data frame of notes lacks the column {missing[0]}. Received: {[*frame.columns]}"
         )
     names = [name for name in COLUMNS if name in frame.columns]
-    return Notes(*(_numbers(frame[name], f"the column {name}") for name in names))
+    return Notes(*(real_numbers(frame[name], f"the column {name}") for name in names))
 
 
 def to_pretty_midi(notes: Notes, *, program: int = 0) -> pretty_midi.PrettyMIDI:
     """Return a pretty_midi.PrettyMIDI with one instrument, times as they are, without pedal.
 
+    In a file that pretty_midi writes, a note that begins and ends in one tick sounds until the end of the file;
+    `tfamt.notes.midi.write_midi` gives it a tick.
+
     Args:
       notes: the notes.
       program: General MIDI program 0..127; 0 is a grand piano.
+
+    Raises:
+      InputError: the program is out of range.
     """
+    check_program(program)
     module = import_package("pretty_midi", "Notes.to_pretty_midi")
     instrument = module.Instrument(program)
     instrument.notes = [
@@ -155,8 +164,8 @@ def from_piano_roll(roll: ArrayLike, fps: float) -> Notes:
     """
     _check_rate(fps)
     values = np.asarray(roll)
-    if values.dtype.kind not in "biuf":
-        values = _numbers(values, "the piano roll")
+    if values.dtype.kind not in REAL_KINDS:
+        values = real_numbers(values, "the piano roll")
     if values.ndim != 2 or values.shape[1] != NUM_MIDI_PITCHES:
         raise InputError(
             f"a piano roll must be [frames, {NUM_MIDI_PITCHES}]. Received: shape {values.shape}",
@@ -180,11 +189,3 @@ def from_piano_roll(roll: ArrayLike, fps: float) -> Notes:
 def _check_rate(fps: float) -> None:
     if not (np.isfinite(fps) and fps > 0):
         raise InputError(f"fps, frames per second, must be a positive number. Received: {fps}")
-
-
-def _numbers(values: Any, name: str) -> NDArray[np.float64]:
-    """Return values as float64, which holds pitches and velocities exactly."""
-    try:
-        return np.asarray(values).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must hold numbers ({error})") from error

@@ -150,12 +150,21 @@ def write_midi(
       InputError: the program is out of range, the file exists or cannot be written, or the notes reach beyond what MIDI
         time can hold at the coarsest resolution (27 hours).
     """
-    if not 0 <= program <= 127:
-        raise InputError(f"a MIDI program must lie in 0..127. Received: {program}")
+    check_program(program)
     resolution = _resolution_for(notes.end)
     key_presses = separate_notes(notes, resolution * BEATS_PER_SECOND)
     with new_file(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
         file.write(encode_midi(MidiTrack(key_presses, program), resolution))
+
+
+def check_program(program: int) -> None:
+    """Refuse what is no General MIDI program.
+
+    Raises:
+      InputError: it is no whole number from 0 to 127.
+    """
+    if not isinstance(program, (int, np.integer)) or not 0 <= program <= 127:
+        raise InputError(f"a MIDI program must be a whole number in 0..127. Received: {program}")
 
 
 def encode_midi(track: MidiTrack, resolution: int) -> bytes:

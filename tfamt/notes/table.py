@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfamt import notes as notes_package
 from tfamt.errors import InputError
+from tfamt.notes.columns import real_numbers, whole_numbers
 
 if TYPE_CHECKING:
     import os
@@ -50,8 +51,8 @@ class Notes:
       velocity: int64 [n], 1..127.
 
     Raises:
-      InputError: arrays of unequal length, times that are negative, not finite or reversed, or pitches
-        or velocities that are out of range or no whole numbers.
+      InputError: arrays of unequal length, times that are negative, not finite or reversed, pitches
+        or velocities that are out of range or no whole numbers, or anything that is no real number.
     """
 
     onset: NDArray[np.float64]
@@ -66,13 +67,13 @@ class Notes:
         pitch: ArrayLike,
         velocity: ArrayLike | None = None,
     ):
-        onset_ = np.atleast_1d(np.asarray(onset, np.float64))
-        offset_ = np.atleast_1d(np.asarray(offset, np.float64))
-        pitch_ = _whole_numbers(pitch, "pitch")
+        onset_ = np.atleast_1d(real_numbers(onset, "the column onset"))
+        offset_ = np.atleast_1d(real_numbers(offset, "the column offset"))
+        pitch_ = whole_numbers(pitch, "pitch")
         velocity_ = (
             np.full(onset_.shape, DEFAULT_VELOCITY, np.int64)
             if velocity is None
-            else _whole_numbers(velocity, "velocity")
+            else whole_numbers(velocity, "velocity")
         )
         _validate(onset_, offset_, pitch_, velocity_)
         order = np.lexsort((offset_, pitch_, onset_))
@@ -254,18 +255,6 @@ def _next_onset_of_same_pitch(notes: Notes) -> NDArray[np.float64]:
         has_later = later < len(onsets)
         following[where[has_later]] = onsets[later[has_later]]
     return following
-
-
-def _whole_numbers(values: ArrayLike, name: str) -> NDArray[np.int64]:
-    """Return values as int64, refusing fractions, which a conversion would cut off in silence."""
-    array = np.atleast_1d(np.asarray(values))
-    if array.dtype.kind == "f":
-        # Comparisons with what is not a number are false.
-        wrong = ~((np.abs(array) < 2**31) & (array == np.trunc(array)))
-        if wrong.any():
-            raise InputError(f"a {name} is no whole number. Received: {array[wrong][0]}")
-    whole: NDArray[np.int64] = array.astype(np.int64)
-    return whole
 
 
 def _validate(

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -43,6 +48,7 @@ def test_select_shift_end_and_piano_range() -> None:
         ((-0.1, 1.0, 60, 64), "begins before 0 s"),
         ((1.0, 0.9, 60, 64), "ends before it begins"),
         ((0.0, float("inf"), 60, 64), "finite"),
+        ((float("nan"), 1.0, 60, 64), "finite"),
         ((0.0, 1.0, 128, 64), r"pitch lies outside 0\.\.127"),
         ((0.0, 1.0, 60, 0), r"velocity lies outside 1\.\.127"),
     ],
@@ -50,6 +56,42 @@ def test_select_shift_end_and_piano_range() -> None:
 def test_refuses_impossible_notes(row: Row, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Notes.from_rows([row])
+
+
+@pytest.mark.parametrize(
+    ("values", "received"),
+    [
+        ([2.5], "a velocity is no whole number. Received: 2.5."),
+        ([np.nan], "a velocity is no whole number. Received: nan."),
+        (np.array([2.5], object), "a velocity is no whole number. Received: 2.5."),
+        ([Decimal("60.5")], "a velocity is no whole number. Received: 60.5."),
+        ([Fraction(121, 2)], "a velocity is no whole number. Received: 60.5."),
+        # As int64 it would be 60.
+        ([2**64 + 60], "a velocity is no whole number. Received: 1.8446744073709552e+19."),
+        (np.array([2**63 + 60], np.uint64), "Received: 9.223372036854776e+18."),
+        ([60 + 1j], "the column velocity must hold numbers. Received: (60+1j), type complex128."),
+        (["60"], "the column velocity must hold numbers. Received: 60, type <U2."),
+        (np.array([60], "m8[s]"), "must hold numbers. Received: 60 seconds, type timedelta64[s]."),
+        ([object()], "the column velocity must hold numbers (float() argument"),
+        ([[60], [60, 61]], "the column velocity must hold numbers (setting an array element"),
+    ],
+)
+def test_refuses_what_a_conversion_would_change(values: Any, received: str) -> None:
+    with pytest.raises(InputError, match=re.escape(received)):
+        Notes([0.0], [1.0], [60], values)
+
+
+def test_times_must_be_real_numbers() -> None:
+    for column in (["a"], [1j], np.array([1], "m8[s]"), [[0.0], [0.0, 1.0]]):
+        with pytest.raises(InputError, match="the column onset must hold numbers"):
+            Notes(column, [1.0], [60])
+
+
+def test_takes_whole_numbers_of_any_type() -> None:
+    for kind in (np.uint8, np.int16, np.uint64, np.float16, np.float32, object):
+        assert Notes([0], [1], np.array([60], kind), np.array([7], kind)) == Notes(0, 1, 60, 7)
+    half = Notes([Fraction(1, 2)], [Decimal("0.75")], [Decimal(60)])
+    assert list(half) == [(0.5, 0.75, 60, 64)]
 
 
 def test_refuses_columns_of_unequal_length() -> None:
