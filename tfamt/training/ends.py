@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tfamt.errors import TfamtError
 
@@ -19,6 +20,10 @@ class NonFiniteLossError(TfamtError):
         super().__init__(f"the loss of step {step} is not a finite number")
         self.step = step
         self.recordings = tuple(recordings)
+
+    def __reduce__(self) -> Any:
+        # By default an error is made anew from its message alone.
+        return type(self), (self.step, self.recordings)
 
 
 class StoppedError(TfamtError):

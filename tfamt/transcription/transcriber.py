@@ -123,8 +123,9 @@ class Transcriber:
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            "A Transcriber cannot be pickled. Make one in each worker process, or call tfamt.transcribe there, which "
-            "keeps the model of its first call."
+            "A Transcriber cannot be pickled. Pass the path of its weights to workers started by "
+            'multiprocessing.get_context("spawn"), and make one in each by Transcriber.load, or call tfamt.transcribe '
+            "there with weights=, which keeps the model loaded."
         )
 
     def transcribe(

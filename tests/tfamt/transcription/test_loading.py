@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import subprocess
 import sys
 from typing import Any
@@ -11,8 +10,6 @@ from typing import Any
 import pytest
 
 from tests.support.processes import ROOT, command
-from tfamt.errors import InputError
-from tfamt.utils.locks import LockedError
 
 FORKED = [
     "ForkedProcessError",
@@ -86,8 +83,9 @@ def test_a_process_forked_while_a_model_loads_does_not_wait_for_it(results: dict
 def test_a_transcriber_is_not_pickled(results: dict[str, Any]) -> None:
     assert results["pickle"] == [
         "TypeError",
-        "A Transcriber cannot be pickled. Make one in each worker process, or call tfamt.transcribe there, which keeps "
-        "the model of its first call.",
+        "A Transcriber cannot be pickled. Pass the path of its weights to workers started by "
+        'multiprocessing.get_context("spawn"), and make one in each by Transcriber.load, or call tfamt.transcribe '
+        "there with weights=, which keeps the model loaded.",
     ]
 
 
@@ -114,11 +112,3 @@ tfamt.utils.forks.check_not_forked()
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout.strip()) == (0, f"{FORKED[1]}\n7"), done.stderr
-
-
-def test_errors_of_workers_come_back_whole() -> None:
-    for kind in (InputError, LockedError):
-        error = pickle.loads(pickle.dumps(kind("is cut off", path="a.wav", fix="Copy it again.")))
-        assert type(error) is kind
-        assert str(error) == "a.wav: is cut off. Copy it again."
-        assert (error.problem, error.path, error.fix) == ("is cut off", "a.wav", "Copy it again.")
