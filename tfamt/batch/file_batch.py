@@ -56,6 +56,9 @@ def transcribe_files(
     if not names:
         raise InputError("no recording was given", fix="Name a file, a folder or a pattern.")
     limit_arenas()
+    if outputs.folder:
+        # Before the journal, which may be in it.
+        make_folder(outputs.folder)
     with _open_journal(journal, model, outputs) as entries:
         jobs, results = _plan(names, outputs, entries)
         for result in results:
@@ -91,8 +94,6 @@ def _plan(
     """Return the jobs to do, and results for what is done already, cannot be done, or is left out."""
     search = find(names)
     folder = os.fspath(outputs.folder) if outputs.folder else None
-    if folder:
-        make_folder(folder)
     done = _done(search.recordings, outputs, folder, journal) if journal else {}
     jobs, problems = plan(
         search.recordings,

@@ -38,7 +38,7 @@ def test_a_bad_recording_is_a_result_with_an_error(tmp_path: Path) -> None:
     results = tfamt.transcribe_files(
         [tmp_path / "bad.wav", good, tmp_path / "missing.wav"],
         tfamt.OutputOptions(folder=tmp_path / "out"),
-        journal=tmp_path / "journal.jsonl",
+        journal=tmp_path / "out" / "journal.jsonl",
         listener=lambda result, number, count: seen.append(result),
     )
     assert seen == results
@@ -46,10 +46,13 @@ def test_a_bad_recording_is_a_result_with_an_error(tmp_path: Path) -> None:
     assert errors["good.wav"] is None
     assert "not audio that can be read" in str(errors["bad.wav"])
     assert "missing.wav: does not exist" in str(errors["missing.wav"])
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.mid"]
+    # The journal's folder is that of the results, which is made first.
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"good.mid", "journal.jsonl"}
 
     (again,) = tfamt.transcribe_files(
-        [good], tfamt.OutputOptions(folder=tmp_path / "out"), journal=tmp_path / "journal.jsonl"
+        [good],
+        tfamt.OutputOptions(folder=tmp_path / "out"),
+        journal=tmp_path / "out" / "journal.jsonl",
     )
     assert again.skipped and again.outputs == {"mid": tmp_path / "out" / "good.mid"}
 
